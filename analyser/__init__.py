@@ -1,0 +1,1 @@
+"""Events into the store, alerts out of it, and the casework that people do on them."""

@@ -1,0 +1,1 @@
+"""Canonical URLs, list formats, the compiled list file and its look-up, sealed lists."""

@@ -1,0 +1,120 @@
+"""The compiler: entries of many lists to one file that workers map (`blocklists.layout`)."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from blocklists.errors import ListError
+from blocklists.layout import COMBINATION_MASK, DEPTH_SHIFT, FREE, HEADER, MAGIC, MAX_DEPTH, VERSION, Label, Meta, body_offset, hash_bytes
+
+LOAD = 0.76
+"""Share of home slots in use: 12 bytes / 0.76 = 15.8 bytes an entry."""
+
+type Keys = NDArray[np.uint64]
+
+
+class Compiler:
+    """Collects hashed entries, then lays them out; about 60 bytes of memory an entry while it does."""
+
+    def __init__(self) -> None:
+        self._labels: dict[Label, int] = {}
+        self._keys: list[Keys] = []
+        self._label_runs: list[tuple[int, int]] = []
+        self._depths: dict[int, int] = {}
+
+    def add(self, label: Label, entries: Iterable[bytes]) -> None:
+        """Add canonical entries of one label in ASCII: hosts, "host/path" without a final "/", "host/", or "host/path?query"."""
+        if label.kind in ("path", "url"):
+            entries = list(entries)
+            for entry in entries:
+                self._mark(entry)
+        self._append(label, np.fromiter(map(hash_bytes, entries), np.uint64))
+
+    def add_hashes(self, label: Label, digests: Iterable[bytes]) -> None:
+        """Add SHA-256 digests (32 bytes) of Safe Browsing expressions."""
+        self._append(label, np.fromiter((int.from_bytes(digest[:8]) for digest in digests), np.uint64))
+
+    def write(self, path: Path, sources: dict[str, str] | None = None) -> int:
+        """Write the file and return its number of entries; the caller renames it into place."""
+        with path.open("wb") as file:
+            count, parts = self._parts(sources or {})
+            for part in parts:
+                file.write(part)
+        return count
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content."""
+        return b"".join(bytes(part) for part in self._parts({})[1])
+
+    def _append(self, label: Label, keys: Keys) -> None:
+        number = self._labels.setdefault(label, len(self._labels))
+        self._keys.append(keys)
+        self._label_runs.append((number, len(keys)))
+
+    def _mark(self, entry: bytes) -> None:
+        """Note on the host how deep its path entries reach, so that other hosts' paths are never looked up."""
+        host, _, rest = entry.partition(b"/")
+        path = rest.partition(b"?")[0]
+        depth = path.count(b"/") + 1 if path else 0
+        if depth > MAX_DEPTH:
+            raise ListError(f"An entry has more than {MAX_DEPTH} folders in its path.")
+        key = hash_bytes(host)
+        self._depths[key] = max(self._depths.get(key, 0), depth + 1)
+
+    def _parts(self, sources: dict[str, str]) -> tuple[int, list[bytes | memoryview]]:
+        keys, values, combinations = self._merged()
+        homes = max(8, int(len(keys) / LOAD) + 1)
+        wanted = ((keys >> np.uint64(32)) * np.uint64(homes) >> np.uint64(32)).astype(np.int64)
+        order = np.arange(len(keys), dtype=np.int64)
+        # Each key's slot: its home, or the one behind its predecessor where that is taken.
+        places = np.maximum.accumulate(wanted - order) + order
+        slots = max(homes, int(places[-1]) + 1 if len(places) else 0) + 1
+        slots += slots % 2
+        key_table = np.full(slots, FREE, dtype="<u8")
+        key_table[places] = keys
+        value_table = np.zeros(slots, dtype="<u4")
+        value_table[places] = values
+        body = xxhash.xxh3_128(key_table.data)
+        body.update(value_table.data)
+        meta = msgspec.json.encode(Meta(tuple(self._labels), combinations, sources, datetime.now(UTC).isoformat(timespec="seconds")))
+        fixed = HEADER.pack(MAGIC, VERSION, len(meta), homes, slots, len(keys), body.digest(), 0)[:-8]
+        header = fixed + xxhash.xxh3_64_intdigest(fixed + meta).to_bytes(8, "little") + meta
+        return len(keys), [header.ljust(body_offset(len(meta)), b"\0"), key_table.data.cast("B"), value_table.data.cast("B")]
+
+    def _merged(self) -> tuple[Keys, NDArray[np.uint32], tuple[tuple[int, ...], ...]]:
+        """Return distinct keys in order, their values, and the combinations of labels that occur."""
+        combinations: dict[tuple[int, ...], int] = {(): 0}
+        for number in range(len(self._labels)):
+            combinations[(number,)] = number + 1
+        marks = np.fromiter(self._depths, np.uint64, len(self._depths))
+        keys = np.concatenate([*self._keys, marks])
+        if not len(keys):
+            return keys, np.zeros(0, np.uint32), tuple(combinations)
+        runs = [np.full(count, number, np.int32) for number, count in self._label_runs]
+        labels = np.concatenate([*runs, np.full(len(marks), -1, np.int32)])
+        order = np.argsort(keys, kind="stable")
+        keys, labels = keys[order], labels[order]
+        starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
+        sizes = np.diff(np.append(starts, len(keys)))
+        keys = keys[starts]
+        values = np.zeros(len(keys), np.uint32)
+        for size in np.unique(sizes):
+            rows = np.flatnonzero(sizes == size)
+            groups = labels[starts[rows][:, None] + np.arange(size)]
+            if size == 1:
+                values[rows] = groups[:, 0] + 1
+                continue
+            distinct, inverse = np.unique(groups, axis=0, return_inverse=True)
+            numbers = [combinations.setdefault(tuple(sorted({int(n) for n in group if n >= 0})), len(combinations)) for group in distinct]
+            values[rows] = np.array(numbers, np.uint32)[inverse.reshape(-1)]
+        if len(combinations) > COMBINATION_MASK:
+            raise ListError("The lists overlap in more than 16 million different ways; remove some lists.")
+        if len(marks):
+            depths = np.fromiter(self._depths.values(), np.uint32, len(marks))
+            values[np.searchsorted(keys, marks)] |= depths << np.uint32(DEPTH_SHIFT)
+        return keys, values, tuple(combinations)

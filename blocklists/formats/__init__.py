@@ -1,0 +1,1 @@
+"""List formats: each turns numbered lines into entries and refusals."""

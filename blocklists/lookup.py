@@ -1,0 +1,33 @@
+"""`lists lookup`: lines of addresses in, what the lists say about each out."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from blocklists.allow import AllowIndex
+from blocklists.index import ListIndex
+from blocklists.url import UrlError, canonicalise
+
+
+def lookup_lines(index: ListIndex, allow: AllowIndex, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield one value per line: `{"url", "categories", "hits": [{"list", "entry", "kind"}]}`.
+
+    `url` is the line as given. Allow entries follow as `"allowed": {"list", "entry", "kind"}`. A line that is no
+    address has empty `categories` and `hits`, and `"error"` with the reason.
+    """
+    for line in lines:
+        text = line.rstrip("\r\n")
+        try:
+            url = canonicalise(text)
+        except UrlError as error:
+            yield {"url": text, "categories": [], "hits": [], "error": str(error)}
+            continue
+        found = index.lookup(url)
+        answer: dict[str, Any] = {
+            "url": text,
+            "categories": list(dict.fromkeys(hit.category for hit in found)),
+            "hits": [{"list": hit.list, "entry": hit.entry, "kind": hit.kind} for hit in found],
+        }
+        allowed = allow.find(url)
+        if allowed is not None:
+            answer["allowed"] = {"list": allowed.list, "entry": allowed.entry, "kind": allowed.kind}
+        yield answer

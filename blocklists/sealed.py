@@ -1,0 +1,262 @@
+"""Sealed lists: unlawful content, as full SHA-256 digests of Safe Browsing expressions and nothing else.
+
+A folder holds a registry (`sealed.json`) and one file of sorted 32-byte digests per list. Whatever is registered must be
+there, whole and not empty: otherwise opening fails, and the gateway fails closed. No function returns, prints or logs an
+entry; there is none to remove a list.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+import msgspec
+
+from blocklists.entries import EntryError, host_entry
+from blocklists.errors import ListError, SealedListError
+from blocklists.host import host_facts, is_public_suffix
+from blocklists.library import NAME
+from blocklists.reading import Source, read_lines
+from blocklists.stored import locked, replace_file
+from blocklists.url import CanonicalUrl, UrlError, canonicalise, expressions
+
+REGISTRY = "sealed.json"
+TEST_LIST = "sealed-test"
+DIGEST_BYTES = 32
+SealedFormat = Literal["plain", "sha256"]
+
+
+class SealedEntry(msgspec.Struct, frozen=True):
+    """One registered list."""
+
+    name: str
+    file: str
+    entries: int
+    sha256: str
+    """Of the digests file."""
+    loaded: str
+    """ISO 8601, UTC."""
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """The lists that must be there."""
+
+    lists: tuple[SealedEntry, ...] = ()
+
+
+class SealedReport(msgspec.Struct, frozen=True):
+    """What a load took in; refused lines by number only."""
+
+    name: str
+    entries: int
+    refused: int
+    refused_lines: tuple[int, ...]
+    """The first hundred."""
+
+
+class SealedLists:
+    """All sealed lists of an installation, in memory."""
+
+    def __init__(self, folder: Path | None, registry: Registry, digests: dict[bytes, str], stamp: tuple[int, ...]) -> None:
+        self._folder = folder
+        self._registry = registry
+        self._digests = digests
+        self._stamp = stamp
+        self._current = registry
+        self._current_stamp = stamp
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Read every registered list. Raises `SealedListError` when one, or the registry, is missing, damaged or empty."""
+        stamp = _stamp(folder)
+        registry = _read_registry(folder)
+        if not registry.lists:
+            raise SealedListError(f"{folder / REGISTRY} names no sealed list; load one, at least the test list.")
+        digests: dict[bytes, str] = {}
+        for entry in registry.lists:
+            for digest in _read_digests(folder, entry):
+                digests.setdefault(digest, entry.name)
+        return cls(folder, registry, digests, stamp)
+
+    @classmethod
+    def empty(cls) -> Self:
+        """Return sealed lists without entries, for tools that work without a state folder. A gateway uses `open`."""
+        return cls(None, Registry(), {}, ())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the lists."""
+        return tuple(entry.name for entry in self._registry.lists)
+
+    @property
+    def entries(self) -> tuple[SealedEntry, ...]:
+        """The registered lists: name, number of entries, time of loading."""
+        return self._registry.lists
+
+    def find(self, url: CanonicalUrl, claimed_hosts: tuple[str, ...] = ()) -> str | None:
+        """Return the name of a list that holds the URL, or one of the hosts that the request claims elsewhere.
+
+        `claimed_hosts` are canonical. At most 30 digests for the URL and five for each other host.
+        """
+        digests = self._digests
+        for expression in expressions(url):
+            name = digests.get(hashlib.sha256(expression.encode()).digest())
+            if name is not None:
+                return name
+        for host in claimed_hosts:
+            if host != url.host:
+                name = self._find_host(host)
+                if name is not None:
+                    return name
+        return None
+
+    def check(self) -> None:
+        """Look whether every registered list is still there with its size; raises `SealedListError`. Costs a few microseconds."""
+        if self._folder is None:
+            return
+        stamp = _stamp(self._folder)
+        if stamp != self._current_stamp:
+            self._current, self._current_stamp = _read_registry(self._folder), stamp
+            missing = set(self.names) - {entry.name for entry in self._current.lists}
+            if missing:
+                self._current_stamp = ()
+                raise SealedListError(f"The sealed list {min(missing)} is no longer registered; load it again.")
+        for entry in self._current.lists:
+            try:
+                size = (self._folder / entry.file).stat().st_size
+            except OSError as error:
+                raise _gone(entry) from error
+            if size != entry.entries * DIGEST_BYTES:
+                raise _damaged(entry)
+
+    @property
+    def outdated(self) -> bool:
+        """True when the last `check` saw a registry that was written after these lists were opened: open them again."""
+        return self._current_stamp != self._stamp
+
+    def _find_host(self, host: str) -> str | None:
+        try:
+            suffixes = host_facts(host).suffixes
+        except UrlError:
+            return None
+        for suffix in suffixes:
+            if suffix is suffixes[0] or suffix.count(".") < 5:
+                name = self._digests.get(hashlib.sha256(f"{suffix}/".encode()).digest())
+                if name is not None:
+                    return name
+        return None
+
+
+def digest_url(url: CanonicalUrl, key: bytes) -> str:
+    """Return the keyed hash (BLAKE2b, 128 bits, hexadecimal) that stands for a sealed URL in events, logs and exports."""
+    return hashlib.blake2b(url.text.encode(), key=key, digest_size=16).hexdigest()
+
+
+def load_sealed(folder: Path, name: str, source: Path, format: SealedFormat = "plain") -> SealedReport:  # noqa: A002
+    """Register a list from hosts and addresses (`plain`) or SHA-256 digests of expressions (`sha256`), one a line.
+
+    Only digests are written. A host stands for its every page and its sub-domains; an address ending in "/" for what is
+    below; any other address for itself, with any query where it has none. Raises `ListError`; the earlier list then stays.
+    """
+    if NAME.fullmatch(name) is None:
+        raise ListError(f"{name!r} can't name a list; use lower-case letters, digits, dots, hyphens and underscores, at most 64.")
+    if format not in get_args(SealedFormat):
+        raise ListError(f"There is no format {format!r} for sealed lists; the formats are plain and sha256.")
+    digests: set[bytes] = set()
+    refused: list[int] = []
+    try:
+        with source.open("rb") as stream:
+            for line in read_lines(Source(stream, str(source))):
+                text = line.text.strip()
+                if line.fault is None and (not text or text.startswith("#")):
+                    continue
+                digest = _digest_of(text, format) if line.fault is None else None
+                if digest is None:
+                    refused.append(line.number)
+                else:
+                    digests.add(digest)
+    except OSError as error:
+        raise ListError(f"{source} can't be read ({error.strerror}).") from error
+    if not digests:
+        raise ListError(f"{source} holds no entry that can be read; the sealed list {name} stays as it was.")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(folder):
+        _register(folder, name, b"".join(sorted(digests)))
+    return SealedReport(name, len(digests), len(refused), tuple(refused[:100]))
+
+
+def install_test_list(folder: Path) -> SealedReport:
+    """Load the harmless test list that ships with the product, as the first run does."""
+    with as_file(files("blocklists") / "data" / "sealed-test.txt") as path:
+        return load_sealed(folder, TEST_LIST, path)
+
+
+def _digest_of(text: str, format_: SealedFormat) -> bytes | None:
+    if format_ == "sha256":
+        try:
+            digest = bytes.fromhex(text.partition(",")[0].strip().strip('"'))
+        except ValueError:
+            return None
+        return digest if len(digest) == DIGEST_BYTES else None
+    try:
+        if "/" not in text:
+            return hashlib.sha256(f"{host_entry(text)}/".encode()).digest()
+        url = canonicalise(text)
+    except (EntryError, UrlError):
+        return None
+    if url.path_and_query == "/" and not url.is_address and is_public_suffix(url.host):
+        return None
+    return hashlib.sha256((url.host + url.path_and_query).encode()).digest()
+
+
+def _register(folder: Path, name: str, body: bytes) -> None:
+    registry = _read_registry(folder) if (folder / REGISTRY).exists() else Registry()
+    digest = hashlib.sha256(body).hexdigest()
+    entry = SealedEntry(
+        name, f"{name}.{digest[:16]}.digests", len(body) // DIGEST_BYTES, digest, datetime.now(UTC).isoformat(timespec="seconds")
+    )
+    replace_file(folder / entry.file, lambda beside: beside.write_bytes(body))
+    lists = tuple(sorted([*(e for e in registry.lists if e.name != name), entry], key=lambda e: e.name))
+    replace_file(folder / REGISTRY, lambda beside: beside.write_bytes(msgspec.json.encode(Registry(lists))))
+    for old in registry.lists:
+        if old.name == name and old.file != entry.file:
+            (folder / old.file).unlink(missing_ok=True)
+
+
+def _read_registry(folder: Path) -> Registry:
+    path = folder / REGISTRY
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Registry)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SealedListError(f"{path}, the register of sealed lists, is missing or damaged; load the sealed lists again.") from error
+
+
+def _read_digests(folder: Path, entry: SealedEntry) -> Iterator[bytes]:
+    if Path(entry.file).name != entry.file:
+        raise _damaged(entry)
+    try:
+        body = (folder / entry.file).read_bytes()
+    except OSError as error:
+        raise _gone(entry) from error
+    if not body or hashlib.sha256(body).hexdigest() != entry.sha256 or len(body) != entry.entries * DIGEST_BYTES:
+        raise _damaged(entry)
+    return (body[start : start + DIGEST_BYTES] for start in range(0, len(body), DIGEST_BYTES))
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    try:
+        status = os.stat(folder / REGISTRY)  # noqa: PTH116 - called every second
+    except OSError as error:
+        raise SealedListError(f"{folder / REGISTRY}, the register of sealed lists, is missing; load the sealed lists again.") from error
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _gone(entry: SealedEntry) -> SealedListError:
+    return SealedListError(f"The sealed list {entry.name} is missing or can't be read; load it again.")
+
+
+def _damaged(entry: SealedEntry) -> SealedListError:
+    return SealedListError(f"The sealed list {entry.name} is damaged or empty; load it again.")

@@ -1,0 +1,1 @@
+"""The ruleset and the decision: pure, free of sockets and of the proxy."""
