@@ -1,0 +1,74 @@
+"""The words of a page that a person sees."""
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules.page import charset_of, visible_text
+
+HTML = "text/html"
+
+
+def test_scripts_and_styles_are_not_words_and_elements_are_apart() -> None:
+    body = (
+        b"<html><head><title>Big title</title><style>p{}</style>"
+        b"<meta name=description content='about it'></head><body>"
+        b"<script>var evil</script><p>one</p><p>two</p><img alt='a cat'><!-- note --></body>"
+    )
+    words = visible_text(body, HTML).split()
+    assert words == ["Big", "title", "one", "two", "about", "it", "a", "cat"]
+
+
+def test_json_values_are_words_also_when_cut() -> None:
+    assert visible_text(b'{"key": "the \\u0066irst", "n": 1, "list": ["second one", "cut o', "application/json").split() == [
+        "the",
+        "first",
+        "second",
+        "one",
+        "cut",
+        "o",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "charset"),
+    [
+        (b"\xef\xbb\xbfx", HTML, "utf-8"),
+        (b"\xff\xfex\0", HTML, "utf-16-le"),
+        (b"x", "text/html; charset=iso-8859-1", "cp1252"),
+        (b"<meta charset='gb2312'>x", HTML, "gb18030"),
+        (b"caf\xe9 au lait", HTML, "cp1252"),
+        ("café".encode(), HTML, "utf-8"),
+        ("café".encode()[:-1], HTML, "utf-8"),
+        (b"x", "text/html; charset=zip", "utf-8"),
+        (b"x", "text/html; charset=no-such", "utf-8"),
+    ],
+)
+def test_charset_is_found_as_browsers_do(body: bytes, media_type: str, charset: str) -> None:
+    assert charset_of(body, media_type).replace("_", "-") == charset
+
+
+def test_other_types_have_no_words_and_the_limit_holds() -> None:
+    assert visible_text(b"abc", "image/png") == ""
+    assert len(visible_text(b"<p>" + b"word " * 1000, HTML, limit=100)) == 100
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from([HTML, "application/json", "text/plain; charset=utf-7", "application/xhtml+xml; charset=utf-16", "a/b+json"]),
+)
+def test_no_body_makes_it_fail(body: bytes, media_type: str) -> None:
+    assert isinstance(visible_text(body, media_type), str)
+
+
+def test_hostile_json_takes_time_in_proportion() -> None:
+    for body in (b'"' * 250_000, b'"\\' * 120_000, b'" ' * 120_000, b'"' + b" " * 250_000):
+        start = time.perf_counter()
+        visible_text(body, "application/json")
+        assert time.perf_counter() - start < 2
+
+
+def test_deeply_nested_pages_are_read() -> None:
+    assert "core" in visible_text(b"<div>" * 20_000 + b"core", HTML)
