@@ -1,1 +1,1 @@
-"""Events into the store, alerts out of it, and the casework that people do on them."""
+"""The analyser: event store, ingest, detectors, alerts and casework; one process owns it, the console's."""

@@ -1,0 +1,1 @@
+"""Migrations of the casework database, run by `CaseworkDatabase` when it opens."""

@@ -1,0 +1,1 @@
+"""Parts of the load tool `benchmarks/gateway.py`."""
