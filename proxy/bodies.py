@@ -1,0 +1,109 @@
+"""Reading bodies that rules want to see, within limits: nothing is decoded further than its cap."""
+
+import zlib
+from collections.abc import Callable
+
+import brotli  # type: ignore[import-untyped]
+import zstandard
+
+TEXT_TYPES = ("text/html", "application/xhtml+xml", "text/plain", "application/json", "text/xml", "application/xml")
+FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json", "text/plain")
+CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
+_STEP = 65_536
+
+
+class UnreadableError(ValueError):
+    """The body's coding is unknown or its bytes are damaged."""
+
+
+def media_type(content_type: bytes) -> str:
+    """Return the media type of a `Content-Type` value: lower case, without parameters."""
+    return content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
+
+
+def decode(body: bytes, codings: str, cap: int) -> bytes:
+    """Undo the content codings and return at most `cap` bytes; a truncated body gives what it holds.
+
+    Raises `UnreadableError` for a coding that we don't know or bytes that don't follow it.
+    """
+    for coding in reversed([part.strip().lower() for part in codings.split(",") if part.strip()]):
+        decoder = _DECODERS.get(coding)
+        if decoder is None:
+            raise UnreadableError(f"unknown content coding {coding[:20]}")
+        try:
+            body = decoder(body, cap)
+        except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+            raise UnreadableError(f"damaged {coding} body") from error
+    return body[:cap]
+
+
+def _gzip(body: bytes, cap: int) -> bytes:
+    found = b""
+    while body and len(found) < cap:
+        stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        found += stream.decompress(body, cap - len(found))
+        if not stream.eof:
+            break
+        # Browsers read all members of a gzip file; text after the first one must not hide from us.
+        body = stream.unused_data
+        if body[:2] != b"\x1f\x8b":
+            break
+    return found
+
+
+def _deflate(body: bytes, cap: int) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(body, cap)
+    except zlib.error:
+        # Many servers send the raw stream under this name (RFC 9110, 8.4.1.2).
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(body, cap)
+
+
+def _brotli(body: bytes, cap: int) -> bytes:
+    stream = brotli.Decompressor()
+    parts = [stream.process(body, output_buffer_limit=min(cap, _STEP))]
+    size = len(parts[0])
+    while size < cap and not stream.is_finished():
+        part = stream.process(b"", output_buffer_limit=min(cap - size, _STEP))
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _zstd(body: bytes, cap: int) -> bytes:
+    # 8 MB is the window that RFC 9659 allows on the web.
+    reader = zstandard.ZstdDecompressor(max_window_size=2**23).stream_reader(body, read_across_frames=True)
+    parts: list[bytes] = []
+    size = 0
+    while size < cap:
+        part = reader.read(min(cap - size, _STEP))
+        if not part:
+            break
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
+
+
+def _same(body: bytes, cap: int) -> bytes:
+    return body[:cap]
+
+
+_DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "gzip": _gzip, "x-gzip": _gzip, "deflate": _deflate, "br": _brotli, "zstd": _zstd, "identity": _same,
+}  # fmt: skip
+
+
+class Counter:
+    """Passes chunks of a streamed body on and counts their bytes."""
+
+    __slots__ = ("size",)
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def __call__(self, chunk: bytes) -> bytes:
+        """Count one chunk."""
+        self.size += len(chunk)
+        return chunk

@@ -1,0 +1,88 @@
+"""The one place where mitmproxy's protocol layers are told to behave as a gateway needs.
+
+mitmproxy's layers are pure: events go in, commands come out. We keep them and replace what surrounds them: its option
+manager (a deep copy per read), its addon chain (two walks per hook) and its tasks (one per hook). `install` is called
+once per process, before the first connection.
+"""
+
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.commands import StartHook
+
+type HookHandler = Callable[[Any], Awaitable[None] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CoreOptions:
+    """The options that mitmproxy's layers read, as plain attributes."""
+
+    hooks: dict[type[StartHook], HookHandler]
+    validate_inbound_headers: bool = True
+    store_streamed_bodies: bool = False
+    # Left unset for good: with it, an early block of an upload never reaches the client.
+    stream_large_bodies: str | None = None
+    # Ours is in `proxy.streams`, where the answer is a page of ours.
+    body_size_limit: str | None = None
+    websocket: bool = True
+    # Opaque bytes inside a tunnel are refused, never relayed.
+    rawtcp: bool = False
+    # A blocked host must never see a connection.
+    connection_strategy: str = "lazy"
+    proxy_debug: bool = False
+    keep_host_header: bool = False
+    normalize_outbound_headers: bool = True
+    http2_ping_keepalive: int = 58
+    # Ours, read by our own layers.
+    keep_session: Callable[[Any, Any], None] | None = None
+    weigh_request: Callable[[Any, bytes], None] | None = None
+    weigh_response: Callable[[Any, bytes], Any] | None = None
+
+
+def run_hook(options: CoreOptions, command: StartHook) -> Awaitable[None] | None:
+    """Call the handler of a hook; an awaitable comes back when the answer takes a while."""
+    handler = options.hooks.get(type(command))
+    return None if handler is None else handler(command)
+
+
+def handle_event(self: layer.Layer, event: events.Event) -> Generator[commands.Command, Any]:
+    """Feed a layer one event, answering hooks on the spot.
+
+    Same contract as `mitmproxy.proxy.layer.Layer.handle_event`. There, every hook pauses the layer, travels up through
+    all layers to a task and comes back down as an event; here it is a function call, unless its handler has to wait.
+    """
+    paused = self._paused
+    if paused is None:
+        yield from _process(self, self._handle_event(event), None)
+        return
+    if not (isinstance(event, events.CommandCompleted) and event.command is paused.command):
+        self._paused_event_queue.append(event)
+        return
+    self._paused = None
+    yield from _process(self, paused.generator, event.reply)
+    while self._paused is None and self._paused_event_queue:
+        yield from _process(self, self._handle_event(self._paused_event_queue.popleft()), None)
+
+
+def _process(self: layer.Layer, generator: Generator[commands.Command, Any], reply: Any) -> Generator[commands.Command, Any]:
+    try:
+        command = generator.send(reply)
+        while True:
+            if command.blocking is True:
+                if isinstance(command, StartHook):
+                    wait = run_hook(self.context.options, command)  # type: ignore[arg-type]
+                    if wait is None:
+                        command = generator.send(None)
+                        continue
+                    command.wait = wait  # type: ignore[attr-defined]
+                # Outer layers check for `is True`: this tells them that the pause is taken care of.
+                command.blocking = self
+                self._paused = layer.Paused(command, generator)
+                yield command
+                return
+            yield command
+            command = next(generator)
+    except StopIteration:
+        return

@@ -1,0 +1,48 @@
+"""Puts our layers in the places where mitmproxy's own layers look for their parts."""
+
+import html
+from collections.abc import Callable
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import layer
+from mitmproxy.proxy.layers import http as http_layers
+from mitmproxy.proxy.layers import tls as tls_layers
+from mitmproxy.proxy.layers.http import _http1, _http2
+
+from proxy import core, streams
+from proxy.tls_layers import ClientTls, ServerTls
+
+type ErrorPage = Callable[[int, str], bytes]
+
+
+def _plain_page(status: int, message: str) -> bytes:
+    return f"<!doctype html><title>{status}</title><p>{html.escape(message)}</p>".encode()
+
+
+def install(error_page: ErrorPage = _plain_page) -> None:
+    """Replace mitmproxy's layers by ours in this process; calling it again only changes the error page."""
+    for place, name, ours in _PLACES:
+        setattr(place, name, ours)
+
+    def error_response(status_code: int, message: str = "") -> bytes:
+        headers = http.Headers(Connection="close", Content_Type="text/html; charset=utf-8", Cache_Control="no-store")
+        whole: bytes = http1.assemble_response(http.Response.make(status_code, error_page(status_code, message), headers))  # type: ignore[no-untyped-call]
+        return whole
+
+    _http1.make_error_response = error_response
+    setattr(_http2, "format_error", error_page)  # noqa: B010 - mypy takes the name for private to its module
+
+
+_PLACES: tuple[tuple[Any, str, Any], ...] = (
+    (layer.Layer, "handle_event", core.handle_event),
+    (tls_layers, "ServerTLSLayer", ServerTls),
+    (tls_layers, "ClientTLSLayer", ClientTls),
+    (http_layers, "HttpStream", streams.GatewayStream),
+    (http_layers, "HttpLayer", streams.GatewayHttp),
+    (http_layers, "Http1Server", streams.GatewayHttp1Server),
+    (http_layers, "Http2Server", streams.GatewayHttp2Server),
+    (http_layers, "Http1Client", streams.GatewayHttp1Client),
+)
+"""Where mitmproxy looks a class or method up, under which name, and what it finds there from now on."""

@@ -1,0 +1,128 @@
+"""From mitmproxy's request to the immutable one that the rules judge."""
+
+import re
+from functools import lru_cache
+
+from mitmproxy import http
+
+from blocklists.url import CanonicalUrl, UrlError, canonical_host, canonicalise
+from proxy.visit import Exchange, Visit, destination_of, typed_of
+from rules.request import Destination, Request
+from rules.ruleset import Ruleset
+
+_READ = frozenset({
+    b"host", b"referer", b"origin", b"sec-fetch-dest", b"accept", b"content-type", b"content-length", b"content-encoding",
+    b"proxy-authorization", b"transfer-encoding",
+})  # fmt: skip
+_STRIPPED = frozenset({
+    b"proxy-authorization", b"proxy-connection",
+    # The school's own limits on accounts: only the gateway may set them.
+    b"x-googapps-allowed-domains", b"youtube-restrict", b"restrict-access-to-tenants", b"restrict-access-context",
+    b"sec-restrict-tenant-access-policy",
+    # HTTP/2 without TLS, which the layers don't speak.
+    b"http2-settings",
+    # Shared dictionaries: a page compressed against one can't be read here.
+    b"available-dictionary", b"dictionary-id",
+})  # fmt: skip
+_CODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd", b"identity", b"*", b"x-gzip"})
+_AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/\\?#@:\[\]]+)(?::([0-9]{0,5}))?")
+
+
+class BadRequestError(ValueError):
+    """The request names no host that a browser would open, or two at once."""
+
+
+def take_headers(request: http.Request) -> dict[bytes, bytes]:
+    """Return the header fields that decisions need, and take out those that must not leave the gateway."""
+    found: dict[bytes, bytes] = {}
+    kept: list[tuple[bytes, bytes]] = []
+    changed = False
+    headers = request.data.headers
+    for field in headers.fields:
+        name = field[0].lower()
+        if name in _READ:
+            if name == b"host" and name in found and found[name] != field[1]:
+                raise BadRequestError("two Host headers")
+            found[name] = field[1]
+        if name in _STRIPPED or name.startswith(b"x-schoolgate"):
+            changed = True
+        elif name == b"accept-encoding":
+            value = _plain_codings(field[1])
+            changed = changed or value is not field[1]
+            kept.append((field[0], value))
+        elif name == b"upgrade" and field[1].strip().lower() == b"h2c":
+            changed = True
+        else:
+            kept.append(field)
+    if changed:
+        headers.fields = tuple(kept)
+    return found
+
+
+@lru_cache(maxsize=256)
+def _plain_codings(value: bytes) -> bytes:
+    """Keep only the content codings that we can undo."""
+    tokens = [token.strip() for token in value.split(b",")]
+    kept = [token for token in tokens if token.split(b";", 1)[0].strip().lower() in _CODINGS]
+    return value if len(kept) == len(tokens) else b", ".join(kept) or b"identity"
+
+
+@lru_cache(maxsize=8192)
+def host_of(authority: str) -> str:
+    """Return the canonical host of a `Host` header or authority; raises `BadRequestError`."""
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None:
+        raise BadRequestError("the host can't be read")
+    try:
+        return canonical_host(match[1])
+    except UrlError as error:
+        raise BadRequestError("the host can't be read") from error
+
+
+@lru_cache(maxsize=4096)
+def referrer_of(text: str) -> CanonicalUrl | None:
+    """Return the page that a `Referer` or `Origin` header names."""
+    try:
+        return canonicalise(text) if text.startswith(("http://", "https://")) else None
+    except UrlError:
+        return None
+
+
+def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit, exchange: Exchange, ruleset: Ruleset) -> Request:
+    """Build the rules' request; raises `BadRequestError` or `UrlError` for an address that can't be judged."""
+    data = flow.request.data
+    claimed: list[str] = []
+    host_header = headers.get(b"host")
+    if host_header is not None:
+        claimed.append(host_of(host_header.decode("latin-1")))
+    if data.authority:
+        claimed.append(host_of(data.authority.decode("latin-1")))
+        if data.http_version[:6] == b"HTTP/1":
+            # Absolute form inside a tunnel: judged like any other claim, and never passed on.
+            data.authority = b""
+    if visit.outer_host is not None:
+        host = claimed[-1] if claimed else visit.outer_host
+        port = visit.outer_port
+        claimed.append(visit.outer_host)
+        if visit.sni is not None:
+            claimed.append(visit.sni)
+    else:
+        host, port = host_of(_bracketed(data.host)), data.port
+    path = flow.request.path
+    scheme = data.scheme.decode("latin-1")
+    url = canonicalise(f"{scheme}://{host}:{port}{path if path[:1] == '/' else '/'}")
+    referrer = headers.get(b"referer") or headers.get(b"origin")
+    exchange.wanted = wanted = headers.get(b"sec-fetch-dest", b"").decode("latin-1").lower()
+    exchange.accept = accept = headers.get(b"accept", b"").decode("latin-1").lower()
+    destination = destination_of(wanted, accept, referred=referrer is not None)
+    exchange.page = destination is Destination.DOCUMENT
+    exchange.search = ruleset.searches.term_of(url)
+    other = tuple([name for name in dict.fromkeys(claimed) if name != url.host]) if claimed else ()
+    return Request(
+        url, visit.who(ruleset), exchange.started, flow.request.method, destination,
+        referrer_of(referrer.decode("latin-1")) if referrer is not None else None, other, typed_of(exchange.search),
+    )  # fmt: skip
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and host[0] != "[" else host

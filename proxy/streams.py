@@ -1,0 +1,152 @@
+"""mitmproxy's HTTP layers with the limits of a gateway: bodies and headers have a size, connections an end."""
+
+from collections.abc import Generator
+from typing import Any
+
+from mitmproxy import http
+from mitmproxy.connection import Connection, ConnectionState
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers import http as mitm
+from mitmproxy.proxy.layers.http import _http1, _http2
+from mitmproxy.proxy.layers.http._base import ReceiveHttp
+from mitmproxy.proxy.layers.http._events import ErrorCode, RequestData, ResponseData, ResponseProtocolError
+
+type Commands[T] = Generator[commands.Command, Any, T]
+
+HEADER_BYTES = 128 * 1024
+"""Longest block of header lines of one request or response."""
+REFUSED_BODY_BYTES = 64 * 2**20
+"""How much of an upload that was refused already is read and thrown away before the connection is cut."""
+HELD_BYTES = 2**20
+"""Bytes held for an HTTP/2 client that does not open its window, before reading from its sites stops."""
+UPSTREAMS_KEPT = 16
+"""Closed upstream connections that one client connection may remember."""
+
+
+class GatewayStream(mitm.HttpStream):
+    """One request and its response."""
+
+    refused_bytes = 0
+
+    def state_consume_request_body(self, event: events.Event) -> Commands[None]:
+        """Read a body that a rule wants to see; over the limit it is weighed as far as it came and streamed on."""
+        flow = self.flow
+        if isinstance(event, RequestData):
+            if flow.response is not None:
+                # Refused already: the rest of the upload is read, for a browser sends it before it looks at the
+                # answer, and thrown away.
+                self.refused_bytes += len(event.data)
+                if self.refused_bytes > REFUSED_BODY_BYTES:
+                    yield mitm.SendHttp(ResponseProtocolError(self.stream_id, "upload refused", ErrorCode.KILL), self.context.client)
+                    self.client_state = self.server_state = self.state_errored
+                return
+            buffer = self.request_body_buf
+            buffer += event.data
+            limit = flow.metadata.get("request_limit")
+            if limit is not None and len(buffer) > limit:
+                body = bytes(buffer)
+                buffer.clear()  # type: ignore[no-untyped-call]
+                self.context.options.weigh_request(flow, body)
+                if flow.response is not None:
+                    return
+                flow.request.stream = True
+                yield from self.start_request_stream()
+                if self.client_state == self.state_stream_request_body:
+                    yield from self.state_stream_request_body(RequestData(self.stream_id, body))
+            return
+        yield from super().state_consume_request_body(event)
+
+    def state_consume_response_body(self, event: events.Event) -> Commands[None]:
+        """Read a page that a rule wants to see; over the limit its beginning is weighed and the rest streamed."""
+        if isinstance(event, ResponseData):
+            buffer = self.response_body_buf
+            buffer += event.data
+            flow = self.flow
+            assert flow.response is not None
+            limit = flow.metadata.get("response_limit")
+            if limit is not None and len(buffer) > limit:
+                body = bytes(buffer)
+                buffer.clear()  # type: ignore[no-untyped-call]
+                replacement: http.Response | None = self.context.options.weigh_response(flow, body)
+                if replacement is not None:
+                    flow.response = replacement
+                    yield from self.send_response()
+                    # The rest of the page still arrives, on a connection that others may share; nobody reads it.
+                    self.server_state = self.state_errored
+                    return
+                flow.response.stream = True
+                yield from self.start_response_stream()
+                yield from self.state_stream_response_body(ResponseData(self.stream_id, body))
+            return
+        yield from super().state_consume_response_body(event)
+
+
+class GatewayHttp(mitm.HttpLayer):
+    """The HTTP layer of one client connection, or of one tunnel in it."""
+
+    def make_stream(self, stream_id: int) -> Commands[None]:
+        """Start a stream of ours."""
+        stream = self.streams[stream_id] = GatewayStream(self.context.fork(), stream_id)
+        yield from self.event_to_child(stream, events.Start())
+
+    def get_connection(self, event: mitm.GetHttpConnection, *, reuse: bool = True) -> Commands[None]:
+        """Find or open an upstream connection, after forgetting those that ended.
+
+        mitmproxy remembers every upstream connection of a client for as long as the client stays.
+        """
+        if len(self.connections) > UPSTREAMS_KEPT:
+            self._forget_closed()
+        yield from super().get_connection(event, reuse=reuse)
+
+    def _forget_closed(self) -> None:
+        used: set[Connection] = {self.context.client, self.context.server}
+        used.update(stream.context.server for stream in self.streams.values())
+        used.update(self.waiting_for_establishment)
+        for conn in [c for c in self.connections if c.state is ConnectionState.CLOSED and c not in used]:
+            del self.connections[conn]
+
+
+class _CappedHeaders(_http1.Http1Connection):
+    """Refuses header blocks without end."""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from super()._handle_event(event)
+        if self.state == self.read_headers and len(self.buf) > HEADER_BYTES:
+            self.state = self.done
+            yield commands.CloseConnection(self.conn)
+            if self.stream_id is not None and self.request is not None:
+                yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, "header too long", self.ReceiveProtocolError.code))
+
+
+class HoldUpstream(commands.Command):
+    """Asks to stop reading from the sites of this client, or to go on."""
+
+    def __init__(self, hold: bool) -> None:
+        self.hold = hold
+
+
+class GatewayHttp2Server(_http2.Http2Server):
+    """HTTP/2 towards a client; what its closed windows keep here stays bounded."""
+
+    _holding = False
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        yield from super()._handle_event(event)
+        buffers = self.h2_conn.stream_buffers
+        if not buffers and not self._holding:
+            return
+        waiting = sum(len(chunk.data) for chunks in buffers.values() for chunk in chunks)
+        if waiting > HELD_BYTES and not self._holding:
+            self._holding = True
+            yield HoldUpstream(True)
+        elif self._holding and waiting < HELD_BYTES // 4:
+            self._holding = False
+            yield HoldUpstream(False)
+
+
+class GatewayHttp1Server(_CappedHeaders, _http1.Http1Server):
+    """HTTP/1 towards a client."""
+
+
+class GatewayHttp1Client(_CappedHeaders, _http1.Http1Client):
+    """HTTP/1 towards a site."""
