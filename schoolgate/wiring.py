@@ -1,0 +1,281 @@
+"""Where the parts meet: which of the other packages does what, with which files.
+
+Imports stand inside the functions: a worker must not carry the database libraries, nor the console the proxy engine.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from schoolgate.address import Address
+from schoolgate.errors import Problem
+from schoolgate.paths import StatePaths
+
+if TYPE_CHECKING:
+    from analyser.casework.database import CaseworkDatabase
+    from analyser.casework.people import Actor
+    from blocklists.library import Library, LoadReport
+    from blocklists.sealed import SealedEntry, SealedFormat, SealedReport
+    from blocklists.stored import ListKind
+    from rules.policy import Policy
+
+_SPOKEN = {
+    "PolicyError", "RulesetError", "ListError", "UrlError", "CaseworkError", "CaseworkKeyError", "AccountError", "CertificateError",
+    "StoreError", "UnblockError", "SettingsError", "UnsafeSettingError",
+}  # fmt: skip
+"""Errors of the other packages whose text is a sentence for people; by name, so that knowing them costs no import."""
+_OURS = ("schoolgate", "api", "analyser", "proxy", "rules", "blocklists")
+
+
+def sentence_of(error: BaseException) -> str | None:
+    """Return the sentence for people that an error carries, or None for one that nobody foresaw."""
+    if isinstance(error, Problem):
+        return str(error)
+    problems: Sequence[object] = getattr(error, "problems", ())
+    if type(error).__name__ == "PolicyError" and len(problems) > 1:
+        return f"{problems[0]} There are {len(problems) - 1} more problems; `schoolgate check` shows them all."
+    for kind in type(error).__mro__:
+        if kind.__module__.split(".")[0] in _OURS and kind.__name__ in _SPOKEN:
+            return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"Can't use {error.filename}: {error.strerror}; check that it exists and who may use it."
+    return None
+
+
+@contextmanager
+def casework_open(paths: StatePaths) -> Iterator[CaseworkDatabase]:
+    """Open the casework database for the length of a block."""
+    database = casework(paths)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def casework(paths: StatePaths) -> CaseworkDatabase:
+    """Open the casework database, made or brought up to date; the caller closes it."""
+    from analyser.casework.database import CaseworkDatabase
+    from schoolgate.firstrun import read_key
+
+    return CaseworkDatabase(paths.casework, read_key(paths.casework_key))
+
+
+def first_administrator_link(paths: StatePaths, console: Address) -> str | None:
+    """Return a fresh one-time link while no administrator can sign in, else None."""
+    from schoolgate.admin import first_administrator_link as link
+
+    return link(paths, console)
+
+
+def create_authority(paths: StatePaths, school: str) -> None:
+    """Make the certificate authority."""
+    from proxy.certificates import create_authority as create
+
+    create(paths.ca_folder, school)
+
+
+def starter_policy() -> str:
+    """Return the text of the policy that a new installation begins with."""
+    from importlib.resources import files
+
+    return (files("rules") / "starter_policy.toml").read_text(encoding="utf-8")
+
+
+def library(paths: StatePaths) -> Library:
+    """Return the lists of the installation."""
+    from blocklists.library import Library
+
+    return Library(paths.lists)
+
+
+def load_list(paths: StatePaths, name: str, source: Path, format_: str, category: str | None, kind: ListKind) -> LoadReport:
+    """Read a list into the library; `compile_lists` then makes it part of the compiled file."""
+    return library(paths).load(name, source, format_, category, kind)
+
+
+def load_sealed(paths: StatePaths, name: str, source: Path, format_: str) -> SealedReport:
+    """Read an illegal-content list: only digests are kept."""
+    from blocklists.sealed import load_sealed as load
+
+    return load(paths.sealed, name, source, cast("SealedFormat", format_))
+
+
+def sealed_lists(paths: StatePaths) -> tuple[SealedEntry, ...]:
+    """Return name, size and time of the sealed lists; raises `SealedListError` when one is damaged."""
+    from blocklists.sealed import SealedLists
+
+    return SealedLists.open(paths.sealed).entries
+
+
+def look_up(paths: StatePaths, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Say what the compiled lists have about each address."""
+    from blocklists.lookup import lookup_lines
+
+    lists = library(paths)
+    return lookup_lines(lists.open_index(), lists.open_allow(), lines)
+
+
+def install_starter_lists(paths: StatePaths, say: Callable[[str], None]) -> None:
+    """Load the lists that come with Schoolgate, on the very first run only.
+
+    Later a missing register of sealed lists is a fault: to make it anew with the test list alone would quietly drop a
+    list of unlawful content.
+    """
+    if paths.current_ruleset.is_symlink() or any(paths.sealed.iterdir()):
+        return
+    from blocklists.sealed import install_test_list
+
+    install_test_list(paths.sealed)
+    say("Loaded the sealed test list, which shows that such lists are obeyed; members load the real ones with `lists load --sealed`.")
+
+
+def compile_lists(paths: StatePaths, config: Path) -> None:
+    """Compile the library and put it in force."""
+    library(paths).compile()
+    build_ruleset(paths, config)
+
+
+def first_ruleset(paths: StatePaths, config: Path, warn: Callable[[str], None]) -> None:
+    """Put policy and lists in force at a start; raises for a wrong policy.
+
+    Where an installation exists and its lists are at fault, the start goes on: the workers refuse what they can't judge, and
+    the console can say so and raise the alert.
+    """
+    from rules.ruleset import RulesetError
+
+    try:
+        build_ruleset(paths, config)
+    except RulesetError as error:
+        if not paths.current_ruleset.is_symlink():
+            raise
+        warn(f"{error} Starting all the same, so that the console can say so; what can't be judged is refused.")
+
+
+def build_ruleset(paths: StatePaths, config: Path) -> None:
+    """Make a ruleset of policy, lists and sealed lists, and put it in force; the last good one stays when that fails."""
+    from rules.build import build
+
+    build(config, paths.lists, paths.sealed, paths.rulesets)
+
+
+def groups(config: Path) -> list[str]:
+    """Return the names of the policy's groups."""
+    from rules.policy import load_policy
+
+    return sorted(load_policy(config).groups)
+
+
+def audit(paths: StatePaths, actor: str, action: str, thing: str, detail: dict[str, Any]) -> None:
+    """Write down what somebody did on the command line."""
+    from analyser.casework.audit import append
+
+    with casework_open(paths) as database, database.session() as session:
+        append(session, os_actor(actor).written, action, thing, detail)
+
+
+def os_actor(name: str) -> Actor:
+    """Return a user of this machine as somebody who acts."""
+    from analyser.casework.people import Actor
+
+    return Actor("os", name)
+
+
+def password_link(console: str, secret: str) -> str:
+    """Return the address of the page on which a one-time link's owner sets a password."""
+    return f"{console}/set-password/{secret}"
+
+
+def console_address(paths: StatePaths) -> str:
+    """Return the address of the console that runs or ran last, for links."""
+    from schoolgate.options import DEFAULT_CONSOLE
+
+    try:
+        return str(msgspec.json.decode(paths.console_file.read_bytes())["url"])
+    except (OSError, msgspec.DecodeError, KeyError, TypeError):
+        return f"http://{DEFAULT_CONSOLE}"
+
+
+def run_console(paths: StatePaths, config: Path, address: Address, proxy: Address) -> int:
+    """Run the console in this process; returns the exit code."""
+    from schoolgate.console_process import run
+
+    return run(paths, config, address, proxy)
+
+
+def run_worker(paths: StatePaths, name: str, listen: Address, console: Address) -> int:
+    """Run one gateway worker in this process; returns the exit code."""
+    from schoolgate.worker_process import run
+
+    return run(paths, name, listen, console)
+
+
+def explain(
+    paths: StatePaths, url: str, *, user: str | None, group: str | None, address: str | None, at: Callable[[tzinfo], float]
+) -> dict[str, Any]:
+    """Return the decision for an address and every step's answer, by the ruleset and the grants in force.
+
+    `at` gives the moment, once the policy's time zone is known. Raises `Problem` for what can't be asked.
+    """
+    from rules.explain import explained, question
+    from rules.ruleset import Ruleset, current_folder
+    from rules.state import State, read_snapshot
+
+    ruleset = Ruleset.load(current_folder(paths.rulesets))
+    try:
+        state = State(read_snapshot(paths.snapshot.read_bytes()))
+    except FileNotFoundError:
+        state = State()
+    if group is None and user is not None and user in state.accounts:
+        group = state.accounts[user].group
+    try:
+        request = question(url, ruleset, user=user, group=group, address=address or "", at=at(ruleset.policy.timezone))
+    except ValueError as error:
+        raise Problem(str(error)) from error
+    return explained(url, request, ruleset, state)
+
+
+def hints(paths: StatePaths, policy: Policy) -> list[str]:
+    """Return sentences about what is valid and still worth a look."""
+    known = set(policy.names)
+    unnamed: dict[str, int] = {}
+    for one in library(paths).status():
+        if one.fault is not None:
+            continue
+        for category, entries in one.categories.items():
+            if one.kind == "block" and category not in known:
+                unnamed[category] = unnamed.get(category, 0) + entries
+    found = [
+        f"The lists have a category {category} ({entries:,} entries) that the policy does not name: each group's `other_categories` holds."
+        for category, entries in sorted(unnamed.items())
+    ]
+    try:
+        loaded = {entry.name for entry in sealed_lists(paths)}
+    except RuntimeError as error:
+        return [*found, str(error)]
+    return found + [
+        f"The policy requires the sealed list {name}, which is not loaded." for name in policy.required_sealed if name not in loaded
+    ]
+
+
+def stored_events(paths: StatePaths, actor: str, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read events from the store itself, which no other process may have open, and write down who looked at what."""
+    from analyser.query import EventQuery
+    from analyser.store import EventStore
+    from schoolgate.firstrun import read_key
+
+    audit(paths, actor, "events.read", f"user:{filters['user']}" if "user" in filters else "events", filters)
+    if not paths.events.exists():
+        return []
+    query = EventQuery(**{name: value for name, value in filters.items() if name != "reason"})
+    store = EventStore(paths.events, read_key(paths.events_key))
+    try:
+        return store.query(query)
+    finally:
+        store.close()
