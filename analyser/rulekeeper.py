@@ -10,12 +10,16 @@ import structlog
 from analyser.casework import audit
 from analyser.casework.database import CaseworkDatabase
 from analyser.changes import loosened
+from blocklists.allow import AllowIndex
 from blocklists.errors import SealedListError
-from blocklists.sealed import Registry, SealedLists
+from blocklists.index import ListIndex
+from blocklists.sealed import REGISTRY, Registry, SealedLists
 from blocklists.url import CanonicalUrl
 from rules.build import build
+from rules.keywords import KeywordMatcher
 from rules.policy import Policy, PolicyError, load_policy
 from rules.ruleset import Ruleset, RulesetError, current_folder
+from rules.searches import SearchEngines
 
 log = structlog.get_logger()
 
@@ -92,7 +96,11 @@ class RuleKeeper:
             policy = load_policy(current_folder(self._rulesets) / "policy.toml")
         except (PolicyError, RulesetError):
             policy = load_policy(self._policy_file)
-        return Ruleset.of(policy, UnreadableSealed(first))
+        # Not Ruleset.of: it asks the sealed lists about our own host, and these refuse every question.
+        return Ruleset(
+            0, policy, ListIndex.empty(), AllowIndex.empty(), UnreadableSealed(first),
+            KeywordMatcher.build(policy.keyword_sets, policy.text.thresholds), SearchEngines.load(),
+        )  # fmt: skip
 
     def _build(self) -> None:
         try:
@@ -124,7 +132,7 @@ class RuleKeeper:
 
     def _stamp(self) -> tuple[object, ...]:
         watched = [
-            self._policy_file, self._lists / "lists.idx", self._lists / "allow.tsv", self._sealed / "registry.json",
+            self._policy_file, self._lists / "lists.idx", self._lists / "allow.tsv", self._sealed / REGISTRY,
             *(Path(name) for name in self.ruleset.policy.keyword_files),
         ]  # fmt: skip
         return tuple(_stamp_of(path) for path in watched)

@@ -59,9 +59,12 @@ def test_circumvention_attempts_become_one_alert(gateway: Gateway) -> None:
         gateway.curl(gateway.url("allowed.test", f"/fronted-{number}"), "-H", "Host: denied.test")
     found = wait_for("the alert", lambda: [row for row in alerts(gateway) if row["kind"] == "circumvention"], 5)
     assert len(found) == 1, pretty(found)
-    wait_for(
-        "the tries to join it", lambda: int(str([r for r in alerts(gateway) if r["kind"] == "circumvention"][0]["event_count"])) >= 4, 5
-    )
+    wait_for("the tries to join it", lambda: attempts(gateway) >= 4, 5)
+
+
+def attempts(gateway: Gateway) -> int:
+    """How many events stand behind the circumvention alert."""
+    return int(str(next(row["event_count"] for row in alerts(gateway) if row["kind"] == "circumvention")))
 
 
 def test_a_sealed_hit_alerts_and_its_address_is_nowhere(gateway: Gateway) -> None:

@@ -140,8 +140,12 @@ def found(gateway: Gateway, *paths: str) -> list[dict[str, object]] | None:
 def test_planted_secrets_never_reach_the_disk(gateway: Gateway) -> None:
     """Credentials, cookies, tokens and password fields are in no file of the installation."""
     secrets = {name: f"s3cret-{name}-4711" for name in ("basic", "bearer", "cookie", "query", "form", "json", "fragment")}
-    gateway.curl(gateway.url("allowed.test", f"/login?token={secrets['query']}"), "-H", f"Authorization: Bearer {secrets['bearer']}",
-                 "-b", f"session={secrets['cookie']}", "--data", f"user=ann&password={secrets['form']}", user=f"ann:{secrets['basic']}")  # fmt: skip
+    gateway.curl(
+        gateway.url("allowed.test", f"/login?token={secrets['query']}"),
+        *("-H", f"Authorization: Bearer {secrets['bearer']}", "-b", f"session={secrets['cookie']}"),
+        *("--data", f"user=ann&password={secrets['form']}"),
+        user=f"ann:{secrets['basic']}",
+    )
     gateway.curl(gateway.url("allowed.test", "/api"), "-H", "Content-Type: application/json",
                  "--data", f'{{"name": "ann", "password": "{secrets["json"]}"}}')  # fmt: skip
     wait_for("the event", lambda: [event for event in gateway.events() if event["path"] == "/login"])
