@@ -64,7 +64,12 @@ def grants(look: Look) -> Decision | None:
     grant = look.state.grant_for(look.request)
     if grant is None or (grant.lifts == "warn" and look.strictest_action() is not Action.WARN):
         return None
-    return Decision(Action.LOG, Reason.GRANT, rule=f"{grant.scope} {grant.host}{grant.target}", grant=grant.id)
+    # The page is open, and what a child writes there is still heard: the words keep their level.
+    words = look.typed_decision() or Decision(Action.LOG, Reason.GRANT)
+    return Decision(
+        Action.LOG, Reason.GRANT, rule=f"{grant.scope} {grant.host}{grant.target}", grant=grant.id,
+        category=words.category, level=words.level, categories=words.categories, matches=words.matches,
+    )  # fmt: skip
 
 
 def school_deny(look: Look) -> Decision | None:

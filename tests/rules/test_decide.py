@@ -247,6 +247,14 @@ def test_grant_opens_a_page_and_its_parts_but_not_the_other_site(school: Ruleset
     assert decide(ask("https://www.blocked.example/", at=NOW + 60), school, state).reason is not Reason.GRANT
 
 
+def test_grave_words_keep_their_level_on_a_page_that_was_opened_for_a_while(school: Ruleset) -> None:
+    state = State.of([Grant("g", "host", "www.google.co.uk", "/", "group", "ks2", NOW, NOW + 60)])
+    request = question("https://www.google.co.uk/search?q=how+to+kill+myself", school, group="ks2", at=NOW)
+    decision = decide(request, school, state)
+    assert (decision.reason, decision.action, decision.category, decision.level) == (Reason.GRANT, Action.LOG, "suicide", 5)
+    assert decision.matches
+
+
 def test_question_reads_search_terms_and_names_unknown_groups(school: Ruleset) -> None:
     request = question("https://www.google.co.uk/search?q=how+to+kill+myself", school, group="ks2", at=NOW)
     shown = explained("x", request, school, State())
