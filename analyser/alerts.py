@@ -1,4 +1,4 @@
-"""Alerts in the casework database: drafts join what is open, people acknowledge and record an outcome."""
+"""Alerts in the casework database, as people meet them: listed, read, acknowledged, closed with an outcome."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,13 +9,9 @@ from sqlalchemy.orm import Session, selectinload
 
 from analyser.casework import audit
 from analyser.casework.clock import moment
-from analyser.casework.columns import keys_of
-from analyser.casework.models import Alert, AlertEvent, Outcome
+from analyser.casework.models import Alert, Outcome
 from analyser.casework.people import Actor
-from analyser.detect.draft import AlertDraft
-from analyser.schema import FOLD_SECONDS
 from analyser.store import iso
-from rules.event import Event
 
 TRIAGE: Final = ("true_positive", "false_positive", "unclear")
 ACTIONS: Final = (
@@ -28,8 +24,6 @@ ACTIONS: Final = (
     "no_action", "gateway_fixed",
 )  # fmt: skip
 STATUSES: Final = ("open", "acknowledged", "closed")
-SHOWN_EVENTS: Final = 200
-"""References kept for one alert; beyond it only the count grows."""
 NOTE_CHARACTERS: Final = 5000
 
 
@@ -40,40 +34,6 @@ class AlertError(ValueError):
         super().__init__(sentence)
         self.code = code
         """`invalid`, `not-found` or `closed`."""
-
-
-def apply(session: Session, draft: AlertDraft, *, now: float | None = None) -> Alert:
-    """Join the draft to the alert that is open for the same thing, or make a new one.
-
-    A rise in level opens an acknowledged alert again. Repeated blocks in a theme for which a grave match of the same
-    subject is open join that one, so that one story is one alert. A closed alert is never touched.
-    """
-    at = moment(now)
-    alert = _open_alert(session, draft)
-    if alert is None:
-        alert = Alert(
-            kind=draft.kind, status="open", level=draft.level, theme=draft.theme, subject=draft.subject,
-            subject_key=_subject_key(session, draft), subject_kind=draft.subject_kind, group=draft.group, why=draft.why,
-            first_event=min((e.time for e in draft.events), default=draft.time), last_event=draft.time, event_count=0, created=at,
-            changed=at, revision=next_revision(session),
-        )  # fmt: skip
-        session.add(alert)
-        session.flush()
-    else:
-        if draft.level > alert.level and alert.status == "acknowledged":
-            alert.status = "open"
-            audit.append(session, "gateway", "alert.reopen", f"alert:{alert.id}", {"from": alert.level, "to": draft.level}, now=now)
-        if draft.level >= alert.level:
-            alert.why = draft.why
-        alert.level = max(alert.level, draft.level)
-        alert.first_event = min([alert.first_event, *(e.time for e in draft.events)])
-        alert.last_event = max(alert.last_event, draft.time)
-        alert.changed, alert.revision = at, next_revision(session)
-    _attach(session, alert, draft.events)
-    if not draft.events:
-        alert.event_count += 1
-    session.flush()
-    return alert
 
 
 def acknowledge(session: Session, actor: Actor, alert_id: int, *, now: float | None = None) -> Alert:
@@ -90,10 +50,13 @@ def acknowledge(session: Session, actor: Actor, alert_id: int, *, now: float | N
 
 
 def record_outcome(
-    session: Session, actor: Actor, alert_id: int, *, triage: str, actions: Sequence[str], note: str = "", now: float | None = None
-) -> Alert:
-    """Close an alert with what was found and done; a closed one takes a further outcome as a correction."""
+    session: Session, actor: Actor, alert_id: int, *, triage: str, actions: Sequence[str], note: str = "", correction: bool = False,
+    now: float | None = None,
+) -> Alert:  # fmt: skip
+    """Close an alert with what was found and done; a closed one takes a further outcome only as a `correction`."""
     alert = _found(session, alert_id)
+    if alert.status == "closed" and not correction:
+        raise AlertError("This alert is closed already; look at what was recorded, and add to it as a correction.", code="closed")
     if triage not in TRIAGE:
         raise AlertError(f"An outcome says triage: one of {', '.join(TRIAGE)}.")
     chosen = list(dict.fromkeys(actions))
@@ -118,10 +81,13 @@ def record_outcome(
     )
     if alert.acknowledged_at is None:
         alert.acknowledged_by, alert.acknowledged_at = actor.written, at
-    if alert.status != "closed":
+    closed = alert.status == "closed"
+    if not closed:
         alert.status, alert.closed_at = "closed", at
     alert.changed, alert.revision = at, next_revision(session)
-    audit.append(session, actor.written, "alert.outcome", f"alert:{alert.id}", {"triage": triage, "actions": chosen}, now=now)
+    audit.append(
+        session, actor.written, "alert.outcome", f"alert:{alert.id}", {"triage": triage, "actions": chosen, "correction": closed}, now=now
+    )
     session.flush()
     session.expire(alert, ["outcomes"])
     return alert
@@ -194,62 +160,6 @@ def _found(session: Session, alert_id: int) -> Alert:
     if alert is None:
         raise AlertError(f"There is no alert {alert_id}.", code="not-found")
     return alert
-
-
-def _open_alert(session: Session, draft: AlertDraft) -> Alert | None:
-    kinds = ("repeated-blocks", "grave-match") if draft.kind == "repeated-blocks" else (draft.kind,)
-    query = select(Alert).where(
-        Alert.kind.in_(kinds), Alert.theme == draft.theme, Alert.subject_key == _subject_key(session, draft),
-        Alert.status.in_(("open", "acknowledged")),
-    )  # fmt: skip
-    found = list(session.scalars(query.order_by(Alert.id.desc())))
-    return min(found, key=lambda alert: alert.kind != draft.kind, default=None)
-
-
-def _subject_key(session: Session, draft: AlertDraft) -> bytes:
-    return keys_of(session).digest(f"{draft.subject_kind}:{draft.subject}")
-
-
-def _attach(session: Session, alert: Alert, events: Sequence[Event]) -> None:
-    """Add references to events; a search and the autocomplete calls before it are one reference and count once."""
-    if not events:
-        return
-    known = set(session.scalars(select(AlertEvent.event_id).where(AlertEvent.alert_id == alert.id)))
-    kept = len(known)
-    newest = select(AlertEvent).where(AlertEvent.alert_id == alert.id).order_by(AlertEvent.time.desc(), AlertEvent.id.desc()).limit(1)
-    last = session.scalar(newest)
-    for event in events:
-        if event.id in known:
-            continue
-        known.add(event.id)
-        summary = msgspec.json.encode(_summary(event)).decode()
-        if last is not None and _same_search(msgspec.json.decode(last.summary), last.time, event):
-            last.event_id, last.time, last.summary = event.id, event.time, summary
-            session.flush()
-            continue
-        alert.event_count += 1
-        if kept < SHOWN_EVENTS:
-            last = AlertEvent(alert_id=alert.id, event_id=event.id, time=event.time, summary=summary)
-            session.add(last)
-            kept += 1
-
-
-def _same_search(last: dict[str, Any], last_time: float, event: Event) -> bool:
-    if not (last.get("search_partial") and event.search and last.get("domain") == event.registrable_domain):
-        return False
-    term, before = event.search.strip().lower(), str(last["search"]).strip().lower()
-    related = term.startswith(before) or before.startswith(term)
-    return related and 0 <= event.time - last_time <= FOLD_SECONDS and event.level >= int(last["level"])
-
-
-def _summary(event: Event) -> dict[str, Any]:
-    return {
-        "user": event.user, "client_address": event.client_address, "device": event.device, "room": event.room, "group": event.group,
-        "identity_source": event.identity_source, "host": event.host, "domain": event.registrable_domain, "path": event.path,
-        "search": event.search, "search_partial": event.search_partial, "page": event.page, "action": event.action, "reason": event.reason,
-        "category": event.category, "level": event.level, "list": event.list, "rule": event.rule, "matches": list(event.matches),
-        "excerpt": event.excerpt, "url_digest": event.url_digest, "fault": event.fault, "worker": event.worker,
-    }  # fmt: skip
 
 
 def _iso(seconds: float | None) -> str | None:

@@ -64,11 +64,14 @@ def _value(name: str, kind: str) -> str:
 
 _STRUCTURE = "[{" + ",".join(f'"{name}":{_json_type(kind)}' for name, kind in EVENT_COLUMNS) + "}]"
 
-INSERT: Final = (
-    f"INSERT INTO store.events SELECT CAST(? AS BIGINT), {', '.join(_value(*column) for column in EVENT_COLUMNS)} "  # noqa: S608  (constants only)
+ROWS: Final = (
+    f"SELECT CAST(? AS BIGINT) AS batch, {', '.join(f'{_value(*column)} AS "{column[0]}"' for column in EVENT_COLUMNS)} "  # noqa: S608  (constants only)
     f"FROM (SELECT unnest(from_json(?, '{_STRUCTURE}')) AS e)"
 )
-"""Parameters: batch number, JSON array of events (fields at their default may be left out)."""
+"""Rows of `events`; parameters: batch number, JSON array of events (fields at their default may be left out)."""
+
+INSERT: Final = f"INSERT INTO store.events {ROWS}"
+"""Same parameters."""
 
 SELECTED: Final = ", ".join("epoch(e.time)" if name == "time" else f'e."{name}"' for name, _ in EVENT_COLUMNS)
 """Columns of an event in the order of `Event`'s fields, for `Event(*row)`."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,32 +11,29 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from analyser import alerts, health
-from analyser.casework import unblock
-from analyser.casework.accounts import proxy_accounts
-from analyser.casework.database import CaseworkDatabase
-from analyser.casework.models import DetectorCursor
-from analyser.casework.snapshot import publish_snapshot
+from analyser import health
+from analyser.alerting import Alerting
+from analyser.casework.database import CaseworkDatabase, DataVersion
 from analyser.detect.detectors import Detectors, DetectorSettings
-from analyser.detect.draft import AlertDraft
 from analyser.detect.gateway import condition
-from analyser.detect.grave import DELIBERATE_SECONDS
-from analyser.feed import AlertFeed
+from analyser.faults import ingest_sentence, trace
+from analyser.feed import AlertFeed, AlertHub
 from analyser.ingest import Ingest, Ingested
+from analyser.publisher import SnapshotPublisher
+from analyser.retention import expire
 from analyser.rulekeeper import RuleKeeper
 from analyser.store import EventStore, iso
-from rules.decision import Reason
-from rules.event import Event
 from rules.ruleset import Ruleset
 
 log = structlog.get_logger()
 
 INGEST_SECONDS: Final = 0.05
+HOLD_SECONDS: Final = 0.8
+"""Plain allowed requests wait this long for company; the rest is stored at once, since an alert is due within a second."""
 CASEWORK_SECONDS: Final = 0.1
 RULES_SECONDS: Final = 0.5
 HEALTH_SECONDS: Final = 1.0
-CURSOR_BATCHES: Final = 200
-"""The cursor moves with every alert, and without one at least this often: reading batches again does no harm."""
+RETENTION_SECONDS: Final = 600.0
 
 
 class AnalyserSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,18 +67,17 @@ class Analyser:
         self.health = health.Health()
         self._keeper: RuleKeeper
         self._ingest: Ingest
-        self._detectors: Detectors
-        self._feeds: set[AlertFeed] = set()
+        self._alerting: Alerting
+        self._publisher: SnapshotPublisher
+        self._hub: AlertHub
+        self._data_version: DataVersion
+        self._loop: asyncio.AbstractEventLoop
         self._tasks: list[asyncio.Task[None]] = []
         self._ingest_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ingest")
-        self._publish_lock = threading.Lock()
-        self._published: object = None
-        self._next_expiry: float | None = None
         self._raised: set[tuple[str, str]] = set()
-        self._cursor = 0
-        self._cursor_stored = 0
+        self._changed = False
+        """True while a change of the casework is still to be told to workers and listeners."""
         self._step_fault: str | None = None
-        self._torn_files = 0
         self._last_adopted = 0.0
 
     @property
@@ -94,10 +89,10 @@ class Analyser:
 
     async def start(self) -> None:
         """Open both stores, catch up with what was ingested but not looked at, publish the snapshot, begin the loops."""
-        await asyncio.get_running_loop().run_in_executor(self._ingest_thread, self._open)
         self._loop = asyncio.get_running_loop()
+        await self._loop.run_in_executor(self._ingest_thread, self._open)
         steps = (("casework", self._casework_step, CASEWORK_SECONDS), ("rules", self._keeper.step, RULES_SECONDS),
-                 ("health", self._health_step, HEALTH_SECONDS))  # fmt: skip
+                 ("health", self._health_step, HEALTH_SECONDS), ("retention", self._retention_step, RETENTION_SECONDS))  # fmt: skip
         self._tasks = [asyncio.create_task(self._ingest_loop(), name="ingest")]
         self._tasks += [asyncio.create_task(self._repeat(*step), name=step[0]) for step in steps]
 
@@ -118,20 +113,25 @@ class Analyser:
         except BaseException:
             self.casework.close()
             raise
-        self._ingest = Ingest(settings.spool, self.store)
-        self._detectors = Detectors(self._theme_of, settings.detectors)
+        self._hub = AlertHub(self.casework)
+        self._ingest = Ingest(settings.spool, self.store, HOLD_SECONDS)
+        self._alerting = Alerting(self.casework, self.store, Detectors(self._theme_of, settings.detectors), self._wake)
+        self._publisher = SnapshotPublisher(self.casework, settings.snapshot)
         self._data_version = self.casework.data_version()
-        self._catch_up()
+        self._alerting.catch_up()
         for sentence in self.store.findings:
             log.warning("event store", finding=sentence)
-            self._raise([condition("store", sentence, time.time())])
+            self._alerting.tell([condition("store", sentence, time.time())])
         self.publish()
 
     def _close(self) -> None:
-        with contextlib.suppress(OSError):
+        self._ingest.hold = 0.0
+        try:
             while self._ingest_step().segments:
                 pass
-        self._move_cursor()
+            self._alerting.keep_place()
+        except Exception as error:  # noqa: BLE001  (the events stay in the spool, the batches behind the cursor)
+            log.error("the last events could not be taken in; the next start does it", **trace(error))  # noqa: TRY400
         self._data_version.close()
         self.store.close()
         self.casework.close()
@@ -140,8 +140,8 @@ class Analyser:
         while True:
             try:
                 await asyncio.to_thread(work)
-            except Exception:  # a loop that ended would leave grants open and alerts unraised
-                log.exception("a step of the analyser failed and is tried again", loop=name)
+            except Exception as error:  # noqa: BLE001  (a loop that ended would leave grants open and alerts unraised)
+                log.error("a step of the analyser failed and is tried again", loop=name, **trace(error))  # noqa: TRY400
                 await asyncio.sleep(1)
             await asyncio.sleep(pause)
 
@@ -152,76 +152,38 @@ class Analyser:
         while True:
             began = loop.time()
             try:
+                if not self._ingest.worth_a_step():
+                    await asyncio.sleep(INGEST_SECONDS)
+                    continue
                 result = await loop.run_in_executor(self._ingest_thread, self._ingest_step)
                 self._step_fault = None
-            except Exception as error:
-                self._step_fault = f"Events can't be stored ({type(error).__name__}); they wait in the spool and are tried again."
-                log.exception("ingest failed and is tried again")
+            except Exception as error:  # noqa: BLE001  (whatever it is, the events still wait in the spool)
+                self._step_fault = ingest_sentence(error)
+                log.error("ingest failed and is tried again", **trace(error))  # noqa: TRY400
                 await asyncio.sleep(1)
                 continue
+            took = loop.time() - began
             if result.waiting:
+                # A backlog goes first, yet the console still answers: this much of the time is its own.
+                await asyncio.sleep(took / 4)
                 continue
             # A quarter of the time at most: workers share these cores, and a larger batch costs less for each event.
-            await asyncio.sleep(max(INGEST_SECONDS - (loop.time() - began), min(3 * (loop.time() - began), 0.2), 0.01))
+            await asyncio.sleep(max(INGEST_SECONDS - took, min(3 * took, 0.2), 0.01))
 
     def _ingest_step(self) -> Ingested:
+        self._alerting.settle()  # what could not be written last time
         if time.monotonic() - self._last_adopted > 1:
             self._last_adopted = time.monotonic()
             if adopted := self._ingest.adopt():
                 log.info("took over segments of a worker that is gone", segments=adopted)
         result = self._ingest.step()
+        if result.batch:
+            self._alerting.look(result.batch, result.events)
         if result.torn:
-            self._torn_files += len(result.torn)
             sentence = f"{len(result.torn)} spool segments held lines that can't be read, kept in spool/aside ({result.torn[0]})."
             log.warning("torn lines", files=result.torn)
-            self._raise([condition("spool", sentence, time.time())])
-        if result.batch:
-            self._detect(result.batch, result.events)
+            self._alerting.tell([condition("spool", sentence, time.time())])
         return result
-
-    def _detect(self, batch: int, events: list[Event]) -> None:
-        """Run the detectors over a batch; the alerts and the cursor stand or fall together."""
-        drafts = self._detectors.feed(events)
-        self._cursor = batch
-        if drafts:
-            self._raise(drafts)
-        elif batch - self._cursor_stored >= CURSOR_BATCHES:
-            self._move_cursor()
-
-    def _raise(self, drafts: list[AlertDraft]) -> None:
-        with self.casework.session() as session:
-            for draft in drafts:
-                alerts.apply(session, draft)
-            session.merge(DetectorCursor(id=1, batch=self._cursor))
-        self._cursor_stored = self._cursor
-        self._wake()
-
-    def _move_cursor(self) -> None:
-        if self._cursor > self._cursor_stored:
-            with self.casework.session() as session:
-                session.merge(DetectorCursor(id=1, batch=self._cursor))
-            self._cursor_stored = self._cursor
-
-    def _catch_up(self) -> None:
-        """Give the detectors their memory back, then look at batches that were stored but not looked at."""
-        with self.casework.reading() as session:
-            row = session.get(DetectorCursor, 1)
-            self._cursor = self._cursor_stored = row.batch if row is not None else 0
-        newest = self.store.stats().newest
-        if newest is None:
-            return
-        since = min(newest, time.time())
-        seen = {
-            event.id: event
-            for event in (
-                *self.store.noteworthy_since(since - DELIBERATE_SECONDS, self._cursor, Reason.SEALED_LIST),
-                *self.store.noteworthy_since(since - self.settings.detectors.memory_seconds, self._cursor),
-            )
-        }
-        self._detectors.feed(sorted(seen.values(), key=lambda event: event.time))
-        while batches := self.store.after_batch(self._cursor):
-            for batch, events in batches:
-                self._detect(batch, events)
 
     def _theme_of(self, category: str) -> str:
         return self._keeper.ruleset.policy.theme_of(category) if category else "other"
@@ -230,25 +192,15 @@ class Analyser:
 
     def publish(self) -> None:
         """Write the snapshot now if grants or accounts are other than in the last one; from any thread, after the commit."""
-        with self._publish_lock:
-            now = time.time()
-            with self.casework.reading() as session:
-                grants = unblock.in_force(session, now=now)
-                content = (tuple(map(unblock.grant_value, grants)), proxy_accounts(session))
-                self._next_expiry = min((grant.until for grant in grants), default=None)
-                if content != self._published or not self.settings.snapshot.exists():
-                    publish_snapshot(session, self.settings.snapshot, now=now)
-                    self._published = content
+        self._publisher.publish()
 
     def _casework_step(self) -> None:
-        expiry = self._next_expiry
-        over = expiry is not None and time.time() >= expiry
-        if over:
-            self.publish()
-            with self.casework.session() as session:
-                unblock.run_out(session)
+        self._publisher.step()
         if self._data_version.changed():
-            self.publish()
+            self._changed = True
+        if self._changed:
+            self._publisher.publish_if_audited()
+            self._changed = False
             self._wake()
 
     # --- rules and health -----------------------------------------------------------------------------------------
@@ -267,11 +219,12 @@ class Analyser:
         # Told once for as long as it lasts; the worker's name and the like are part of the key, a changing figure is not.
         now = {(c.cause, "".join(ch for ch in c.sentence if not ch.isdigit())): c for c in found.conditions}
         fresh = [condition(c.cause, c.sentence, found.at, level=c.level) for key, c in now.items() if key not in self._raised]
-        self._raised = set(now)
-        if fresh:
-            with self.casework.session() as session:
-                for draft in fresh:
-                    alerts.apply(session, draft)
+        self._alerting.tell(fresh)
+        self._raised = set(now)  # after the telling: one that failed is told again
+
+    def _retention_step(self) -> None:
+        policy = self.ruleset.policy
+        expire(self.store, self.casework, self._ingest.aside, policy.retention.event_days, policy.timezone, time.time())
 
     def health_view(self) -> dict[str, Any]:
         """Return the state of everything as the API shows it; `ok` is False while something needs a person."""
@@ -299,15 +252,9 @@ class Analyser:
 
     def subscribe(self, after: int | None = None) -> AlertFeed:
         """Return a feed of alert changes after a revision number, or from now on; use it with `async with`."""
-        feed = AlertFeed(self.casework, after, self._feeds.discard)
-        self._feeds.add(feed)
-        return feed
+        return AlertFeed(self._hub, after)
 
     def _wake(self) -> None:
-        if self._feeds:
+        if self._hub.followed:
             with contextlib.suppress(RuntimeError):  # the loop is closing
-                self._loop.call_soon_threadsafe(self._wake_feeds)
-
-    def _wake_feeds(self) -> None:
-        for feed in tuple(self._feeds):
-            feed.wake()
+                self._loop.call_soon_threadsafe(self._hub.wake)

@@ -1,6 +1,5 @@
 """Puts the console together: guard, routes, error pages, static files."""
 
-from analyser.service import Analyser
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -18,10 +17,12 @@ import api.v1.audit
 import api.v1.events
 import api.v1.explain
 import api.v1.health
+import api.v1.list_preview
 import api.v1.me
 import api.v1.numbers
 import api.v1.stream
 import api.v1.unblock
+from analyser.service import Analyser
 from api.console import Console
 from api.errors import add_error_handlers
 from api.guard import Guard
@@ -31,8 +32,8 @@ from api.settings import ConsoleSettings
 # The stream stands before the alerts, whose `/{alert_id}` would take its name for a number.
 ROUTERS: tuple[APIRouter, ...] = (
     api.v1.stream.router, api.v1.alerts.router, api.v1.events.router, api.v1.unblock.router, api.v1.health.router, api.v1.explain.router,
-    api.v1.audit.router, api.v1.accounts.router, api.v1.me.router, api.v1.numbers.router, api.public.router, api.pages.sign_in.router,
-    api.pages.alerts.router, api.pages.unblock.router, api.pages.others.router, api.pages.accounts.router,
+    api.v1.list_preview.router, api.v1.audit.router, api.v1.accounts.router, api.v1.me.router, api.v1.numbers.router, api.public.router,
+    api.pages.sign_in.router, api.pages.alerts.router, api.pages.unblock.router, api.pages.others.router, api.pages.accounts.router,
 )  # fmt: skip
 
 

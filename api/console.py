@@ -4,11 +4,11 @@ import asyncio
 import socket
 from datetime import tzinfo
 
-from analyser.service import Analyser
 from starlette.requests import Request
 
 from analyser.casework.database import CaseworkDatabase
 from analyser.casework.unblock import UnblockRules
+from analyser.service import Analyser
 from api.limits import AttemptLimit
 from api.settings import ConsoleSettings
 from rules.policy import Policy
@@ -28,6 +28,10 @@ class Console:
         """Requests from block pages, for each person or device."""
         self.sign_in_limit = AttemptLimit(30, 60)
         """Sign-ins for each client address: every one costs a password hash."""
+        self.token_limit = AttemptLimit(10, 60)
+        """Wrong bearer tokens for each client address."""
+        self.looks = AttemptLimit(1, 60)
+        """Looks at lists that name people (see `api.looks`)."""
 
     @property
     def casework(self) -> CaseworkDatabase:
@@ -57,6 +61,7 @@ class Console:
             sealed=lambda url: ruleset.sealed.find(url) is not None,
             maximum_minutes=ruleset.policy.limits.grant_minutes,
             groups=frozenset(ruleset.policy.groups),
+            rooms=ruleset.policy.rooms,
         )
 
     def publish(self) -> None:

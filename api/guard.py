@@ -1,14 +1,13 @@
 """Stands before every route: known host names only, small bodies only, no cross-site changes, careful headers."""
 
 import secrets
-import traceback
-from pathlib import Path
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from analyser.faults import trace
 from api.console import Console
 from api.crosssite import SAFE_METHODS, comes_from_elsewhere
 from api.errors import error_response
@@ -68,10 +67,9 @@ class Guard:
             await self.app(scope, receive, watched)
         except Exception as error:  # noqa: BLE001  (whatever it is, the person gets a sentence)
             reference = secrets.token_hex(4)
-            # The route's pattern, the error's type and the places in the code: messages, URLs and local values may hold names.
+            # The route's pattern, not the URL, which may hold names.
             route = getattr(scope.get("route"), "path", "unknown")
-            where = [f"{Path(frame.filename).name}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)[-6:]]
-            log.error("request failed", reference=reference, method=scope["method"], route=route, error=type(error).__name__, where=where)  # noqa: TRY400
+            log.error("request failed", reference=reference, method=scope["method"], route=route, **trace(error))  # noqa: TRY400
             if started:
                 # The answer can't be taken back; ending the connection tells the client that it is not whole.
                 raise ConnectionAbortedError from None

@@ -57,8 +57,8 @@ def person_of(request: Request) -> Person | None:
     return person
 
 
-def find_person(request: Request) -> Person | None:
-    """Return who asks, looked up afresh."""
+def find_person(request: Request, *, use: bool = True) -> Person | None:
+    """Return who asks, looked up afresh; without `use` the look keeps no browser session alive."""
     console = console_of(request)
     authorization = request.headers.get("authorization")
     if authorization is not None:
@@ -67,12 +67,17 @@ def find_person(request: Request) -> Person | None:
             raise SignInNeededError("The Authorization header has to read “Bearer TOKEN”.")
         person = _by_secret(console, request, secret.strip())
         if person is None:
+            # Only wrong ones are counted: a right one can't be locked out by somebody else at the same address.
+            wait = console.token_limit.wait_for(request.client.host if request.client else "")
+            if wait > 0:
+                sentence = f"Too many wrong bearer tokens from this address; wait {int(wait) + 1} seconds."
+                raise RefusedError(429, sentence, {"Retry-After": str(int(wait) + 1)})
             raise SignInNeededError("The bearer token is unknown or was revoked; make a new one with “schoolgate token create”.")
         return person
     cookie = request.cookies.get(console.settings.cookie_name)
     if not cookie:
         return None
-    account = session_account(console.casework, cookie)
+    account = session_account(console.casework, cookie, use=use)
     if account is None or account.role is None:
         return None
     return Person(Actor("account", account.name), Role(account.role), "session")

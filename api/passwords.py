@@ -1,6 +1,6 @@
 """Which passwords the console accepts from somebody who chooses one."""
 
-LEAST = 12
+from analyser.casework.accounts import CONSOLE_PASSWORD as LEAST
 
 # Beginnings of the passwords that lead every published list, and words that a school's attacker tries first. A password
 # that is little more than one of them, with digits and signs around it, is refused (NCSC: deny lists over complexity).

@@ -45,6 +45,8 @@ class Permission(StrEnum):
     EXPLAIN = "explain:read"
     READ_AUDIT = "audit:read"
     MANAGE_ACCOUNTS = "accounts:manage"
+    PREVIEW_LISTS = "lists:preview"
+    DECIDE_LISTS = "lists:decide"
 
 
 _P = Permission
@@ -55,10 +57,10 @@ _SAFEGUARDING = {_P.READ_EVENTS, _P.READ_ALERTS, _P.HANDLE_ALERTS, _P.READ_NUMBE
 
 TABLE: dict[Role, frozenset[Permission]] = {
     Role.ADMINISTRATOR: frozenset(Permission),
-    Role.TECHNICIAN: frozenset(_STAFF | _UNBLOCKING | {_P.READ_HEALTH, _P.READ_NUMBERS}),
-    Role.DSL: frozenset(_STAFF | _UNBLOCKING | _SAFEGUARDING),
+    Role.TECHNICIAN: frozenset(_STAFF | _UNBLOCKING | {_P.READ_HEALTH, _P.READ_NUMBERS, _P.PREVIEW_LISTS, _P.DECIDE_LISTS}),
+    Role.DSL: frozenset(_STAFF | _UNBLOCKING | _SAFEGUARDING | {_P.DECIDE_LISTS}),
     Role.TEACHER: frozenset(_STAFF),
-    Role.HEADTEACHER: frozenset(_STAFF | _UNBLOCKING | _SAFEGUARDING | {_P.READ_AUDIT}),
+    Role.HEADTEACHER: frozenset(_STAFF | _UNBLOCKING | _SAFEGUARDING | {_P.READ_AUDIT, _P.DECIDE_LISTS}),
     Role.GOVERNOR: frozenset(_EVERYBODY | {_P.READ_NUMBERS}),
 }
 

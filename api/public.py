@@ -1,6 +1,8 @@
 """The gateway's own public pages: help, certificate, PAC file, and the forms of block pages."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form
@@ -12,6 +14,7 @@ from api.console import Console, console_of
 from api.errors import RefusedError
 from api.render import page
 from api.subject import ForwardedSubject, subject_of
+from api.v1.unblock import refusing
 from rules import tokens
 from rules.decision import Action
 
@@ -72,15 +75,12 @@ def ask(
         sentence = "Say in a few words what you need the page for."
         return page(request, "public_unblock.html", status=422, subject=subject, url=url, ref=ref[:64], token=token, sentence=sentence)
     _not_too_often(console, subject)
-    try:
-        with console.casework.session() as session:
-            kind, name = ("user", subject.user) if subject.user else ("address", subject.address)
-            unblock.ask(
-                session, subject.actor, console.unblock_rules(), url=url, scope="exact", subject_kind=kind, subject=name,
-                reason=reason[:500], minutes=min(minutes, console.policy().limits.grant_minutes), source="block-page",
-            )  # fmt: skip
-    except unblock.UnblockError as error:
-        raise RefusedError(422, str(error)) from error
+    with refusing_alike(console, subject, url), console.casework.session() as session:
+        kind, name = ("user", subject.user) if subject.user else ("address", subject.address)
+        unblock.ask(
+            session, subject.actor, console.unblock_rules(), url=url, scope="exact", subject_kind=kind, subject=name,
+            reason=reason[:500], minutes=min(minutes, console.policy().limits.grant_minutes), source="block-page",
+        )  # fmt: skip
     return page(request, "public_done.html", title="Your request is on its way", url=url)
 
 
@@ -89,18 +89,25 @@ def go_on(request: Request, console: Desk, url: Annotated[str, Form()], token: A
     """Let somebody go on past a warning, for this site and for a while; a block stays a block."""
     subject = _proven(request, console, url, token, Action.WARN)
     _not_too_often(console, subject)
-    try:
-        with console.casework.session() as session:
-            unblock.go_on(
-                session, subject.actor, console.unblock_rules(), url=url, subject_kind="user" if subject.user else "address",
-                subject=subject.user or subject.address, minutes=console.policy().limits.continue_minutes,
-            )  # fmt: skip
-    except unblock.UnblockError as error:
-        raise RefusedError(422, str(error)) from error
+    with refusing_alike(console, subject, url), console.casework.session() as session:
+        unblock.go_on(
+            session, subject.actor, console.unblock_rules(), url=url, subject_kind="user" if subject.user else "address",
+            subject=subject.user or subject.address, minutes=console.policy().limits.continue_minutes,
+        )  # fmt: skip
     console.publish()
     # A page that goes on by itself, not a redirect: workers need a moment to hear of it, and a block page's
     # Content-Security-Policy may forbid a form to end up on another site.
     return page(request, "public_continue.html", headers={"Refresh": f"1;url={_header_safe(url)}"}, url=url)
+
+
+@contextmanager
+def refusing_alike(console: Console, subject: ForwardedSubject, url: str) -> Iterator[None]:
+    """Give the same answer whatever the reason, so that nobody learns from this form what is on a sealed list."""
+    try:
+        with refusing(console, subject.actor, url):
+            yield
+    except RefusedError as error:
+        raise RefusedError(422, "This page can't be opened on request; speak to a member of staff if you need it.") from error
 
 
 def _proven(request: Request, console: Console, url: str, token: str, action: Action) -> ForwardedSubject:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 import xxhash
 
 from blocklists.errors import IndexDamagedError
+from blocklists.host import networks_of
 from blocklists.index import Kind, ListHit
 from blocklists.url import CanonicalUrl
 
@@ -29,6 +30,8 @@ class AllowIndex:
         self.count = 0
         self._hosts: dict[str, ListHit] = {}
         self._domains: dict[str, ListHit] = {}
+        self._networks: dict[str, ListHit] = {}
+        self._prefixes: set[int] = set()
         self._paths: dict[str, dict[str, ListHit]] = {}
         """Bare host to the rest of an entry to the entry."""
         for item in entries:
@@ -39,6 +42,9 @@ class AllowIndex:
                 self._hosts.setdefault(item.entry, hit)
             elif kind == "domain":
                 self._domains.setdefault(item.entry, hit)
+            elif kind == "network":
+                self._networks.setdefault(item.entry, hit)
+                self._prefixes.add(int(item.entry.rpartition("/")[2]) + 100 * (":" in item.entry))
             else:
                 host, slash, rest = item.entry.partition("/")
                 self._paths.setdefault(host, {}).setdefault(slash + rest, hit)
@@ -70,6 +76,10 @@ class AllowIndex:
             hit = self._domains.get(suffix)
             if hit is not None:
                 return hit
+        if self._prefixes and url.is_address:
+            for network in networks_of(url.host, self._prefixes):
+                if network in self._networks:
+                    return self._networks[network]
         entries = self._paths.get(url.host_facts.bare)
         return _path_hit(entries, url) if entries is not None else None
 

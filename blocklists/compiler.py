@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from blocklists.errors import ListError
 from blocklists.layout import COMBINATION_MASK, DEPTH_SHIFT, FREE, HEADER, MAGIC, MAX_DEPTH, VERSION, Label, Meta, body_offset, hash_bytes
+from blocklists.spans import line_keys
 
 LOAD = 0.76
 """Share of home slots in use: 12 bytes / 0.76 = 15.8 bytes an entry."""
+MAX_EXCEPTIONS = 200_000
 
 type Keys = NDArray[np.uint64]
 
@@ -26,6 +28,8 @@ class Compiler:
         self._keys: list[Keys] = []
         self._label_runs: list[tuple[int, int]] = []
         self._depths: dict[int, int] = {}
+        self._prefixes: set[int] = set()
+        self._exceptions: dict[tuple[str, str, str], None] = {}
 
     def add(self, label: Label, entries: Iterable[bytes]) -> None:
         """Add canonical entries of one label in ASCII: hosts, "host/path" without a final "/", "host/", or "host/path?query"."""
@@ -35,8 +39,26 @@ class Compiler:
                 self._mark(entry)
         self._append(label, np.fromiter(map(hash_bytes, entries), np.uint64))
 
+    def add_lines(self, label: Label, data: bytes) -> None:
+        """Add canonical entries as `add` does, each a line that ends with a newline; hosts by the million go quickly."""
+        if label.kind in ("host", "domain"):
+            self._append(label, line_keys(data))
+            return
+        entries = data.split(b"\n")[:-1]
+        if label.kind == "network":
+            for entry in entries:
+                self._prefixes.add(int(entry.rpartition(b"/")[2]) + 100 * (b":" in entry))
+        self.add(label, entries)
+
+    def add_exceptions(self, name: str, kind: str, entries: Iterable[bytes]) -> None:
+        """Add what a list excepts from itself; raises `ListError` for more than can be kept as texts."""
+        for entry in entries:
+            self._exceptions[name, kind, entry.decode()] = None
+        if len(self._exceptions) > MAX_EXCEPTIONS:
+            raise ListError(f"The lists hold more than {MAX_EXCEPTIONS:,} exceptions; the list {name} is not one that blocks.")
+
     def add_hashes(self, label: Label, digests: Iterable[bytes]) -> None:
-        """Add SHA-256 digests (32 bytes) of Safe Browsing expressions."""
+        """Add SHA-256 digests of Safe Browsing expressions, or the first 8 bytes and more of them."""
         self._append(label, np.fromiter((int.from_bytes(digest[:8]) for digest in digests), np.uint64))
 
     def write(self, path: Path, sources: dict[str, str] | None = None) -> int:
@@ -81,7 +103,10 @@ class Compiler:
         value_table[places] = values
         body = xxhash.xxh3_128(key_table.data)
         body.update(value_table.data)
-        meta = msgspec.json.encode(Meta(tuple(self._labels), combinations, sources, datetime.now(UTC).isoformat(timespec="seconds")))
+        written = datetime.now(UTC).isoformat(timespec="seconds")
+        meta = msgspec.json.encode(
+            Meta(tuple(self._labels), combinations, sources, written, tuple(self._exceptions), tuple(sorted(self._prefixes)))
+        )
         fixed = HEADER.pack(MAGIC, VERSION, len(meta), homes, slots, len(keys), body.digest(), 0)[:-8]
         header = fixed + xxhash.xxh3_64_intdigest(fixed + meta).to_bytes(8, "little") + meta
         return len(keys), [header.ljust(body_offset(len(meta)), b"\0"), key_table.data.cast("B"), value_table.data.cast("B")]

@@ -3,6 +3,9 @@
 import re
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from blocklists.host import ICANN_SUFFIXES, MAX_HOST, bare_host, is_public_suffix
 from blocklists.layout import MAX_DEPTH
 from blocklists.url import UrlError, canonical_host, canonicalise
@@ -12,7 +15,10 @@ _PLAIN_HOST = re.compile(r"(?:[a-z0-9_][a-z0-9_-]*\.)+[a-z][a-z0-9-]*")
 
 
 class Entry(NamedTuple):
-    """A canonical entry. `kind`: `host`, `domain`, `path`, `url` or `hash` (64 hexadecimal digits)."""
+    """A canonical entry.
+
+    `kind`: `host`, `domain`, `path`, `url`, `network` ("10.0.0.0/8"), `hash` (64 hexadecimal digits) or `prefix` (8 to 63).
+    """
 
     line: int
     kind: str
@@ -25,6 +31,34 @@ class Refused(NamedTuple):
     line: int
     text: str
     reason: str
+
+
+class Allowed(NamedTuple):
+    """A canonical entry that the list itself excepts: what it says otherwise about this host does not count."""
+
+    line: int
+    kind: str
+    text: str
+
+
+class Skipped(NamedTuple):
+    """A line that this product has no use for, such as a rule that hides part of a page; counted, no fault of the list."""
+
+    line: int
+    text: str
+    reason: str
+
+
+class HostLines(NamedTuple):
+    """Many canonical hosts at once: a line each, ended by a newline; read and checked in numpy."""
+
+    kind: str
+    data: bytes
+    numbers: NDArray[np.int64]
+    """The number of each line in its file."""
+
+
+type Item = Entry | Allowed | Refused | Skipped | HostLines
 
 
 class EntryError(ValueError):

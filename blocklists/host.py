@@ -2,17 +2,19 @@
 
 import ipaddress
 import re
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
 from can_ada import parse
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
-from blocklists.layout import hash64
+from blocklists.layout import hash64, hash_bytes
 
 MAX_HOST = 253
 """Longest name that the DNS can hold (RFC 1035, 2.3.4)."""
 
+_DIGITS = frozenset("0123456789")
 _DOTS = re.compile(r"\.\.+")
 _IPV4 = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 _SERVER_LABEL = re.compile(r"(?:www[0-9]*|web[0-9]*|ftp[0-9]*)\.(?=[^.]+\.)")
@@ -39,18 +41,18 @@ class HostFacts:
 
     def __init__(self, host: str) -> None:
         self.host = host
-        self.is_address = host[0] == "[" or _IPV4.fullmatch(host) is not None
+        self.is_address = host[0] == "[" or (host[-1] in _DIGITS and _IPV4.fullmatch(host) is not None)
         if self.is_address:
             self.bare, self.suffixes, self.keys = host, (host,), (hash64(host),)
             return
-        self.bare = bare_host(host)
+        self.bare = bare_host(host) if host[0] in "wf" else host
         suffixes = [host]
-        parent = host.partition(".")[2]
-        while "." in parent:
-            suffixes.append(parent)
-            parent = parent.partition(".")[2]
+        edge, last = host.find("."), host.rfind(".")
+        while edge < last:
+            suffixes.append(host[edge + 1 :])
+            edge = host.find(".", edge + 1)
         self.suffixes = tuple(suffixes)
-        self.keys = tuple([hash64(suffix) for suffix in suffixes])
+        self.keys = tuple([hash_bytes(suffix.encode()) for suffix in suffixes])
 
 
 @lru_cache(maxsize=16_384)
@@ -72,6 +74,15 @@ def host_facts(host: str) -> HostFacts:
     return HostFacts(host)
 
 
+def networks_of(host: str, prefixes: Iterable[int]) -> Iterator[str]:
+    """Yield the networks that hold an address host, one for each wanted length of prefix; those of IPv6 come plus 100."""
+    six = host[0] == "["
+    address = ipaddress.ip_address(host.strip("[]"))
+    for prefix in prefixes:
+        if (prefix >= 100) == six:
+            yield str(ipaddress.ip_network((address, prefix - 100 * six), strict=False))
+
+
 def bare_host(host: str) -> str:
     """Return the host without `www.`, `webN.` or `ftp.` in front, as long as two labels remain."""
     match = _SERVER_LABEL.match(host)
@@ -89,7 +100,7 @@ def is_public_suffix(host: str) -> bool:
     if host in ICANN_SUFFIXES:
         return True
     parent = host.partition(".")[2]
-    return not parent or (parent in _WILDCARD_PARENTS and host not in _EXCEPTIONS)
+    return not parent or (parent in WILDCARD_PARENTS and host not in _EXCEPTIONS)
 
 
 def _icann_rules() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
@@ -122,4 +133,4 @@ def _unwrapped(host: str) -> str:
     return host
 
 
-ICANN_SUFFIXES, _WILDCARD_PARENTS, _EXCEPTIONS = _icann_rules()
+ICANN_SUFFIXES, WILDCARD_PARENTS, _EXCEPTIONS = _icann_rules()

@@ -16,14 +16,14 @@ import xxhash
 
 from blocklists.compiler import Compiler
 from blocklists.errors import IndexDamagedError
-from blocklists.host import HostFacts
+from blocklists.host import HostFacts, networks_of
 from blocklists.layout import COMBINATION_MASK, DEPTH_SHIFT, HEADER, MAGIC, VERSION, Label, Meta, body_offset, hash64
 from blocklists.url import CanonicalUrl, expressions
 
 _REMEMBERED_HOSTS = 8_192
 """A school asks for the same few thousand hosts all day."""
 
-Kind = Literal["host", "domain", "path", "url"]
+Kind = Literal["host", "domain", "path", "url", "network"]
 
 
 class ListHit(NamedTuple):
@@ -32,8 +32,13 @@ class ListHit(NamedTuple):
     list: str
     category: str
     kind: Kind
-    """`host`: this host alone; `domain`: with sub-domains; `path`: this path and below; `url`: this address alone."""
+    """`host`: this host alone; `domain`: with sub-domains; `path`: this path and below; `url`: this address alone;
+    `network`: an address in it."""
     entry: str
+
+
+_new_hit = tuple.__new__
+"""Half the time of `ListHit(…)`: this is made on the way of every request to a new host."""
 
 
 class ListIndex:
@@ -65,11 +70,14 @@ class ListIndex:
         self._keys = view[self._body : self._body + slots * 8].cast("Q")
         self._values = view[self._body + slots * 8 :].cast("I")
         self._views += [self._keys, self._values]
-        self._homes = homes
+        self.homes = homes
         labels = self.meta.labels
         self._combinations = tuple(tuple(labels[number] for number in numbers) for numbers in self.meta.combinations)
         self._seen: dict[str, tuple[list[ListHit], int]] = {}
         self._hashes = any(label.kind == "hash" for label in labels)
+        self._exceptions: dict[str, list[tuple[str, str]]] = {}
+        for list_, kind, entry in self.meta.exceptions:
+            self._exceptions.setdefault(entry, []).append((list_, kind))
 
     @classmethod
     def open(cls, path: Path, *, verify: bool = True) -> Self:
@@ -102,7 +110,7 @@ class ListIndex:
 
     def lookup(self, url: CanonicalUrl) -> list[ListHit]:
         """Return every entry that speaks of the URL: its host, parents of it, path prefixes at "/" edges, the exact address."""
-        facts = url.host_facts
+        facts = url._facts  # noqa: SLF001 - a property call less on every request
         known = self._seen.get(facts.host)
         if known is None:
             known = self._host_answer(facts)
@@ -113,6 +121,30 @@ class ListIndex:
         if self._hashes:
             self._add_hashes(hits, url)
         return hits
+
+    def exceptions(self, url: CanonicalUrl) -> list[ListHit]:
+        """Return what lists except from themselves and speaks of the URL's host; without category."""
+        return self._exceptions_of(url.host_facts) if self._exceptions else []
+
+    @property
+    def key_view(self) -> memoryview:
+        """The mapped keys, for `blocklists.batch`."""
+        return self._keys
+
+    @property
+    def value_view(self) -> memoryview:
+        """The mapped values, for `blocklists.batch`."""
+        return self._values
+
+    @property
+    def needs_text(self) -> bool:
+        """True when look-ups need more than hashes of the text: for digests that publishers made."""
+        return self._hashes
+
+    def label_numbers(self, url: CanonicalUrl) -> set[int]:
+        """Return the numbers in `meta.labels` of everything that speaks of the URL."""
+        found = {(hit.list, hit.category, kind) for hit in self.lookup(url) for kind in (hit.kind, "hash")}
+        return {number for number, label in enumerate(self.meta.labels) if (label.list, label.category, label.kind) in found}
 
     def close(self) -> None:
         """Unmap the file; look-ups fail afterwards."""
@@ -125,25 +157,50 @@ class ListIndex:
         """Return the hits of a host and its parents, and how deep its path entries reach (-1: it has none)."""
         hits: list[ListHit] = []
         depth = -1
-        keys, homes, host, bare = self._keys, self._homes, facts.host, facts.bare
-        for name, key in zip(facts.suffixes, facts.keys, strict=True):
+        keys, homes, host, bare = self._keys, self.homes, facts.host, facts.bare
+        for key in facts.keys:
             slot = (key >> 32) * homes >> 32
-            while keys[slot] < key:
+            found = keys[slot]
+            while found < key:
                 slot += 1
-            if keys[slot] != key:
+                found = keys[slot]
+            if found != key:
                 continue
             value = self._values[slot]
-            hits += [
-                ListHit(label.list, label.category, label.kind, name)
-                for label in self._combinations[value & COMBINATION_MASK]
-                if label.kind == "domain" or (name is host and label.kind == "host")
-            ]
+            name = facts.suffixes[facts.keys.index(key)]
+            for label in self._combinations[value & COMBINATION_MASK]:
+                if label.kind == "domain" or (name is host and label.kind == "host"):
+                    hits.append(_new_hit(ListHit, (label.list, label.category, label.kind, name)))  # noqa: PERF401 - filters
             if name == bare:
                 depth = (value >> DEPTH_SHIFT) - 1
+        if facts.is_address and self.meta.prefixes:
+            for network in networks_of(host, self.meta.prefixes):
+                self._add(hits, network, "network")
+        if hits and self._exceptions:
+            hits = self._without_exceptions(hits, facts)
         if len(self._seen) >= _REMEMBERED_HOSTS:
             self._seen.clear()
         self._seen[host] = hits, depth
         return hits, depth
+
+    def _without_exceptions(self, hits: list[ListHit], facts: HostFacts) -> list[ListHit]:
+        """Drop the hits of lists that except this host or a parent as near to it as the hit's entry, or nearer."""
+        spared: dict[str, int] = {}
+        for hit in self._exceptions_of(facts):
+            spared[hit.list] = max(spared.get(hit.list, 0), len(hit.entry) if hit.kind != "network" else 0)
+        return [hit for hit in hits if len(hit.entry) > spared.get(hit.list, -1) and not (hit.kind == "network" and hit.list in spared)]
+
+    def _exceptions_of(self, facts: HostFacts) -> list[ListHit]:
+        names: list[tuple[str, str]] = [(suffix, "domain") for suffix in facts.suffixes]
+        names.append((facts.host, "host"))
+        if facts.is_address:
+            names += [(network, "network") for network in networks_of(facts.host, self.meta.prefixes)]
+        return [
+            ListHit(list_, "", kind, name)  # type: ignore[arg-type]
+            for name, wanted in names
+            for list_, kind in self._exceptions.get(name, ())
+            if kind == wanted
+        ]
 
     def _add_paths(self, hits: list[ListHit], url: CanonicalUrl, bare: str, depth: int) -> None:
         """Add path entries, from the root to `depth` segments, and the exact address."""
@@ -175,7 +232,7 @@ class ListIndex:
 
     def _labels(self, key: int) -> tuple[Label, ...]:
         keys = self._keys
-        slot = (key >> 32) * self._homes >> 32
+        slot = (key >> 32) * self.homes >> 32
         while keys[slot] < key:
             slot += 1
         return self._combinations[self._values[slot] & COMBINATION_MASK] if keys[slot] == key else ()

@@ -40,7 +40,7 @@ class Label(msgspec.Struct, frozen=True, array_like=True):
     list: str
     category: str
     kind: str
-    """`host`, `domain`, `path`, `url` or `hash`."""
+    """`host`, `domain`, `path`, `url`, `network` or `hash`."""
 
 
 class Meta(msgspec.Struct, frozen=True):
@@ -53,6 +53,10 @@ class Meta(msgspec.Struct, frozen=True):
     """List name to the SHA-256 of what it was read from."""
     written: str
     """ISO 8601, UTC."""
+    exceptions: tuple[tuple[str, str, str], ...] = ()
+    """List, kind (`host`, `domain` or `network`) and text of what a list excepts from itself: never hashed, as allow lists."""
+    prefixes: tuple[int, ...] = ()
+    """Lengths of the networks' prefixes; those of IPv6 plus 100."""
 
 
 def hash64(entry: str) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,16 +10,28 @@ import msgspec
 
 from blocklists.allow import AllowEntry, AllowIndex, write_allow
 from blocklists.compiler import Compiler
-from blocklists.entries import Entry, Refused
 from blocklists.errors import ListError
-from blocklists.formats.text import TEXT_FORMATS, read_domains, read_hosts
-from blocklists.formats.tree import Alias, InCategory, Usage, read_squidguard, read_ut1
+from blocklists.formats.detect import detect
+from blocklists.formats.interface import Options
+from blocklists.formats.registry import FORMATS as REGISTRY
+from blocklists.history import History
 from blocklists.index import ListIndex
 from blocklists.layout import Label
-from blocklists.reading import Source, read_lines, sha256_of
-from blocklists.stored import EntryStore, ListKind, RefusedLine, StoredList, locked, read_description, read_section, replace_file
+from blocklists.parsed import ParsedList, parse
+from blocklists.reading import sha256_of
+from blocklists.stored import (
+    ListKind,
+    RefusedLine,
+    SectionInfo,
+    StoredList,
+    locked,
+    read_description,
+    read_parts,
+    read_section,
+    replace_file,
+)  # fmt: skip
 
-FORMATS = (*TEXT_FORMATS, "squidguard", "ut1")
+FORMATS = tuple(REGISTRY)
 NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,63}")
 
 
@@ -39,11 +51,31 @@ class LoadReport(msgspec.Struct, frozen=True):
     aliases: dict[str, str]
     usage: dict[str, tuple[str, ...]]
     sha256: str
+    skipped: int = 0
+    """Lines that this product has no use for, such as rules that hide parts of pages."""
+    skips: tuple[RefusedLine, ...] = ()
+    """The first of them."""
+    excepted: int = 0
+    """Entries that the list excepts from itself; they are among `entries`."""
+    version: int = 0
+    global_usage: dict[str, tuple[str, ...]] = {}
+    why_format: str = ""
+    """What the format was recognised by, when nobody named it."""
 
     @property
     def benign_categories(self) -> tuple[str, ...]:
         """Categories that the publisher gives for allowing only (`white`): the policy must not block them unasked."""
         return tuple(sorted(name for name, labels in self.usage.items() if labels and "black" not in labels))
+
+    @property
+    def disputed_categories(self) -> dict[str, tuple[str, str]]:
+        """Categories that the publisher describes in two ways: what the category's own file says, and what `global_usage` says."""
+        both = sorted(set(self.usage) & set(self.global_usage))
+        return {
+            name: (" ".join(self.usage[name]), " ".join(self.global_usage[name]))
+            for name in both
+            if set(self.usage[name]) != set(self.global_usage[name])
+        }
 
 
 class ListStatus(msgspec.Struct, frozen=True):
@@ -59,6 +91,12 @@ class ListStatus(msgspec.Struct, frozen=True):
     sha256: str
     source: str
     fault: str | None = None
+    paused: bool = False
+    version: int = 0
+    publisher: str = ""
+    licence: str = ""
+    skipped: int = 0
+    excepted: int = 0
 
 
 class Library:
@@ -68,27 +106,39 @@ class Library:
         self.folder = folder
         self.index_path = folder / "lists.idx"
         self.allow_path = folder / "allow.tsv"
+        self.history = History(folder)
 
     def load(
         self,
         name: str,
         path: Path,
-        format: str,  # noqa: A002 - the word of the command line
+        format: str | None = None,  # noqa: A002 - the word of the command line
         category: str | None = None,
         kind: ListKind = "block",
         *,
         subdomains: bool | None = None,
+        columns: Mapping[str, str] | None = None,
+        publisher: str = "",
+        licence: str = "",
     ) -> LoadReport:
         """Read a list from a file or folder and keep its entries; a list of the same name is replaced.
 
-        `subdomains` says whether a host stands for its sub-domains too; None takes the format's own meaning (`domains`:
-        yes, `hosts`: no). Raises `ListError`; the list that was loaded before then stays.
+        Without `format` it is recognised from the content. `subdomains` says whether a host stands for its sub-domains
+        too; None takes the format's own meaning (`domains`: yes, `hosts`: no). `columns` names the columns of CSV and
+        JSON (`entry` or `category`). The last five versions stay for `rollback`. Raises `ListError`; the list that was
+        loaded before then stays.
         """
-        category = self._checked(name, path, format, category, kind)
+        if not path.exists():
+            raise ListError(f"{path} does not exist.")
+        guess = detect(path) if format is None else None
+        format_ = guess.format if guess is not None else str(format)
+        options = Options(self.checked(name, path, format_, category, kind), subdomains, columns)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.folder):
             try:
-                return self._load(name, path, format, category, kind, subdomains)
+                parsed = parse(path, format_, options, kind)
+                report = self._keep(name, path, parsed, publisher, licence)
+                return msgspec.structs.replace(report, why_format=guess.why) if guess is not None else report
             except OSError as error:
                 raise ListError(f"{error.filename or path} can't be read or written ({error.strerror}).") from error
 
@@ -100,6 +150,37 @@ class Library:
                 raise ListError(f"There is no list named {name!r}; `lists status` shows the names.")
             description.unlink()
             self._sweep()
+
+    def rollback(self, name: str, version: int | None = None) -> StoredList:
+        """Put an earlier version of a list back, the one before the present when none is named; raises `ListError`."""
+        if NAME.fullmatch(name) is None:
+            raise ListError(f"There is no list named {name!r}; `lists status` shows the names.")
+        with locked(self.folder):
+            present = self.stored(name).version if self._description_path(name).is_file() else None
+            stored = self.history.bring_back(name, version, present)
+            self._describe(stored)
+            self._sweep()
+            return stored
+
+    def pause(self, name: str, paused: bool = True) -> None:
+        """Leave a list out of the compiled file, or take it in again; raises `ListError`."""
+        with locked(self.folder):
+            self._describe(msgspec.structs.replace(self.stored(name), paused=paused))
+
+    def stored(self, name: str) -> StoredList:
+        """Return the description of a loaded list; raises `ListError`."""
+        path = self._description_path(name)
+        if NAME.fullmatch(name) is None or not path.is_file():
+            raise ListError(f"There is no list named {name!r}; `lists status` shows the names.")
+        return read_description(path)
+
+    def all_stored(self) -> list[StoredList]:
+        """Return the descriptions of all loaded lists, by name; raises `ListError` for a damaged one."""
+        return [read_description(path) for path in self._descriptions()]
+
+    def entries_path(self, stored: StoredList) -> Path:
+        """Return the file of a loaded list's entries."""
+        return self.folder / stored.entries_file
 
     def status(self) -> list[ListStatus]:
         """Return every list, in the order of their names; a damaged one carries its fault."""
@@ -118,7 +199,8 @@ class Library:
             result.append(
                 ListStatus(
                     stored.name, stored.format, stored.kind, stored.categories, stored.entries, stored.refused, stored.loaded,
-                    stored.sha256, stored.source, fault,
+                    stored.sha256, stored.source, fault, stored.paused, stored.version, stored.publisher, stored.licence,
+                    stored.skipped, stored.excepted,
                 )
             )  # fmt: skip
         return result
@@ -132,6 +214,8 @@ class Library:
             sources: dict[str, str] = {}
             for path in self._descriptions():
                 stored = read_description(path)
+                if stored.paused:
+                    continue
                 sources[stored.name] = stored.sha256
                 self._compile_list(stored, compiler, allowed)
             replace_file(self.index_path, lambda beside: _write_checked(compiler, beside, sources))
@@ -147,22 +231,25 @@ class Library:
 
     # --- parts of load and compile ---------------------------------------------------------------------------------
 
-    def _checked(self, name: str, path: Path, format_: str, category: str | None, kind: str) -> str:
-        """Return the category; raises `ListError` for arguments that don't fit each other."""
+    def checked(self, name: str, path: Path, format_: str, category: str | None, kind: str) -> str:
+        """Return the category of a list that is to be loaded; raises `ListError` for arguments that don't fit each other."""
         if NAME.fullmatch(name) is None:
             raise ListError(f"{name!r} can't name a list; use lower-case letters, digits, dots, hyphens and underscores, at most 64.")
-        if format_ not in FORMATS:
+        known = REGISTRY.get(format_)
+        if known is None:
             raise ListError(f"There is no format {format_!r}; the formats are {', '.join(FORMATS)}.")
         if kind not in ("block", "allow"):
             raise ListError(f"A list is of kind block or allow, not {kind!r}.")
-        if kind == "allow" and format_ == "sha256":
+        if kind == "allow" and not known.text_only:
             raise ListError("A hash list can't allow: allow lists are compared as exact texts.")
         if not path.exists():
             raise ListError(f"{path} does not exist.")
-        if path.is_dir() and format_ in TEXT_FORMATS:
+        if path.is_dir() and not known.trees:
             raise ListError(f"{path} is a folder; the format {format_} reads one file.")
         if category is None:
-            if format_ in ("squidguard", "ut1"):
+            if known.categories:
+                return ""
+            if format_ == "squidguard":
                 return path.resolve().name if path.is_dir() else path.resolve().parent.name
             if kind == "allow":
                 return "allowed"
@@ -171,57 +258,49 @@ class Library:
             raise ListError("A category is a printable name of at most 100 characters.")
         return category
 
-    def _load(self, name: str, path: Path, format_: str, category: str, kind: ListKind, subdomains: bool | None) -> LoadReport:
-        store = EntryStore()
-        aliases: dict[str, str] = {}
-        usage: dict[str, tuple[str, ...]] = {}
-        for item in _read(path, format_, category, subdomains):
-            if isinstance(item, Entry):
-                store.add(category, item.kind, item.text)
-            elif isinstance(item, InCategory):
-                if isinstance(item.item, Entry):
-                    store.add(item.category, item.item.kind, item.item.text)
-                else:
-                    store.refuse(item.file, item.item.line, item.item.text, item.item.reason)
-            elif isinstance(item, Alias):
-                aliases[item.name] = item.category
-            elif isinstance(item, Usage):
-                usage[item.category] = item.labels
-            else:
-                store.refuse(path.name, item.line, item.text, item.reason)
+    def _keep(self, name: str, path: Path, parsed: ParsedList, publisher: str, licence: str) -> LoadReport:
+        store = parsed.store
         digest = sha256_of(path)
         entries_path = self.folder / f"{name}.{hashlib.sha256(f'{digest} {datetime.now(UTC)}'.encode()).hexdigest()[:16]}.entries"
+        version = self.history.next_version(name)
         try:
             sections, duplicates = store.write(entries_path)
             count = sum(section.entries for section in sections)
-            if not count:
-                hint = f"; the first refused line is {store.refusals[0].line}: {store.refusals[0].reason}" if store.refusals else ""
-                raise ListError(f"{path} holds no entry in the format {format_}{hint}.")
+            options = parsed.options
             stored = StoredList(
-                name, format_, kind, str(path.resolve()), digest, datetime.now(UTC).isoformat(timespec="seconds"), entries_path.name,
-                count, duplicates, store.refused, sections, tuple(store.refusals), aliases, usage,
+                name, parsed.format, parsed.kind, str(path.resolve()), digest, datetime.now(UTC).isoformat(timespec="seconds"),
+                entries_path.name, count, duplicates, store.refused, sections, tuple(store.refusals), parsed.aliases, parsed.usage,
+                store.skipped, tuple(store.skips), version, False, publisher, licence, options.category, options.subdomains,
+                dict(options.columns) if options.columns is not None else None, parsed.global_usage,
             )  # fmt: skip
-            replace_file(self._description_path(name), lambda beside: beside.write_bytes(msgspec.json.encode(stored)))
-        except (ListError, OSError):
+            self.history.keep(stored, path)
+            try:
+                self._describe(stored)
+            except BaseException:
+                self.history.drop(name, version)
+                raise
+        except BaseException:
             entries_path.unlink(missing_ok=True)
             raise
+        self.history.prune(name)
         self._sweep()
         return LoadReport(
-            name, format_, kind, count, duplicates, store.refused, stored.refusals, stored.categories, aliases, usage, digest
+            name, stored.format, stored.kind, count, duplicates, store.refused, stored.refusals, stored.categories, stored.aliases,
+            stored.usage, digest, stored.skipped, stored.skips, stored.excepted, version, stored.global_usage,
         )  # fmt: skip
+
+    def _describe(self, stored: StoredList) -> None:
+        replace_file(self._description_path(stored.name), lambda beside: beside.write_bytes(msgspec.json.encode(stored)))
 
     def _compile_list(self, stored: StoredList, compiler: Compiler, allowed: list[AllowEntry]) -> None:
         path = self.folder / stored.entries_file
         try:
             for section in stored.sections:
-                entries = read_section(path, section)
                 if stored.kind == "allow":
+                    entries = read_section(path, section)
                     allowed.extend(AllowEntry(stored.name, section.category, section.kind, entry.decode()) for entry in entries)
-                elif section.kind == "hash":
-                    digests = (bytes.fromhex(entry.decode()) for entry in entries)
-                    compiler.add_hashes(Label(stored.name, section.category, "hash"), digests)
                 else:
-                    compiler.add(Label(stored.name, section.category, section.kind), entries)
+                    _compile_section(stored.name, path, section, compiler)
         except (OSError, ValueError) as error:
             raise ListError(f"{path} can't be read ({error}); load the list {stored.name} again.") from error
 
@@ -242,22 +321,15 @@ class Library:
                 path.unlink(missing_ok=True)
 
 
-def _read(path: Path, format_: str, category: str, subdomains: bool | None) -> Iterator[Entry | InCategory | Alias | Usage | Refused]:
-    if format_ == "ut1":
-        yield from read_ut1(path)
-        return
-    if format_ == "squidguard":
-        yield from read_squidguard(path, category)
-        return
-    with path.open("rb") as stream:
-        lines = read_lines(Source(stream, str(path)))
-        if format_ == "domains":
-            items = read_domains(lines, subdomains=subdomains is not False)
-        elif format_ == "hosts":
-            items = read_hosts(lines, subdomains=subdomains is True)
-        else:
-            items = TEXT_FORMATS[format_](lines)
-        yield from items
+def _compile_section(name: str, path: Path, section: SectionInfo, compiler: Compiler) -> None:
+    if section.allow:
+        compiler.add_exceptions(name, section.kind, read_section(path, section))
+    elif section.kind == "hash":
+        digests = (bytes.fromhex(entry.decode()) for entry in read_section(path, section))
+        compiler.add_hashes(Label(name, section.category, "hash"), digests)
+    else:
+        for part in read_parts(path, section):
+            compiler.add_lines(Label(name, section.category, section.kind), part)
 
 
 def _write_checked(compiler: Compiler, path: Path, sources: dict[str, str]) -> None:

@@ -11,8 +11,9 @@ from blocklists.url import UrlError, canonicalise
 def lookup_lines(index: ListIndex, allow: AllowIndex, lines: Iterable[str]) -> Iterator[dict[str, Any]]:
     """Yield one value per line: `{"url", "categories", "hits": [{"list", "entry", "kind"}]}`.
 
-    `url` is the line as given. Allow entries follow as `"allowed": {"list", "entry", "kind"}`. A line that is no
-    address has empty `categories` and `hits`, and `"error"` with the reason.
+    `url` is the line as given. Allow entries, and what a list excepts from itself, follow as
+    `"allowed": {"list", "entry", "kind"}`. A line that is no address has empty `categories` and `hits`, and `"error"`
+    with the reason.
     """
     for line in lines:
         text = line.rstrip("\r\n")
@@ -27,7 +28,7 @@ def lookup_lines(index: ListIndex, allow: AllowIndex, lines: Iterable[str]) -> I
             "categories": list(dict.fromkeys(hit.category for hit in found)),
             "hits": [{"list": hit.list, "entry": hit.entry, "kind": hit.kind} for hit in found],
         }
-        allowed = allow.find(url)
+        allowed = allow.find(url) or next(iter(index.exceptions(url)), None)
         if allowed is not None:
             answer["allowed"] = {"list": allowed.list, "entry": allowed.entry, "kind": allowed.kind}
         yield answer

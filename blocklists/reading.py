@@ -16,7 +16,9 @@ MAX_LINE = 8_192
 """Longest line in characters; no address that a browser opens from a list is longer."""
 MAX_BYTES = 1 << 30
 """Most bytes of one list after decompression: about 50 million domains."""
+MAX_EXTENDED = 1 << 16
 _CHUNK = 1 << 18
+_EXTENDED = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 
 
 class Line(NamedTuple):
@@ -27,6 +29,20 @@ class Line(NamedTuple):
     fault: str | None = None
 
 
+class CarefulTarInfo(tarfile.TarInfo):
+    """A member of an archive whose extended headers stay small: `tarfile` reads them as a whole, however long they say they are."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENDED and self.size > MAX_EXTENDED:
+            raise tarfile.ReadError(f"an extended header is longer than {MAX_EXTENDED:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc, no-any-return]
+
+
+def open_archive(path: Path) -> tarfile.TarFile:
+    """Open a tar archive, packed or not, as a stream; raises `tarfile.TarError` and `OSError` for anything else."""
+    return tarfile.open(path, "r|*", tarinfo=CarefulTarInfo)
+
+
 class Source:
     """A file that is hashed, decompressed and counted while it is read."""
 
@@ -34,6 +50,7 @@ class Source:
         self.name = name
         self._limit = limit
         self._taken = 0
+        self._given_back = b""
         buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
         packed = buffered.peek(2)[:2] == b"\x1f\x8b"
         self._stream: BinaryIO = gzip.GzipFile(fileobj=buffered) if packed else buffered  # type: ignore[assignment]
@@ -45,6 +62,9 @@ class Source:
 
     def read(self, size: int) -> bytes:
         """Return at most `size` bytes; raises `ListError` for damage and for more bytes than a list may have."""
+        if self._given_back:
+            data, self._given_back = self._given_back, b""
+            return data
         try:
             data = self._stream.read(size)
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
@@ -54,11 +74,18 @@ class Source:
             raise ListError(f"{self.name} holds more than {self._limit:,} bytes when unpacked; split it.")
         return data
 
+    def give_back(self, data: bytes) -> None:
+        """Let the next `read` return these bytes, however many."""
+        self._given_back = data + self._given_back
 
-def read_lines(source: Source) -> Iterator[Line]:
-    """Yield the lines of a text file: UTF-8, UTF-16 with or without BOM, or Latin-1 where a part is not UTF-8."""
+
+def read_lines(source: Source, before: int = 0) -> Iterator[Line]:
+    """Yield the lines of a text file: UTF-8, UTF-16 with or without BOM, or Latin-1 where a part is not UTF-8.
+
+    `before` lines stood ahead of what is left to read.
+    """
     decode, rest = _decoder(source)
-    number = 0
+    number = before
     skipping = False
     while True:
         data = source.read(_CHUNK)
@@ -116,10 +143,11 @@ class _Utf8OrLatin1:
         try:
             return data.decode()
         except UnicodeDecodeError:
-            return "".join(map(_decode_line, data.splitlines(keepends=True)))
+            return "".join(map(decode_line, data.splitlines(keepends=True)))
 
 
-def _decode_line(line: bytes) -> str:
+def decode_line(line: bytes) -> str:
+    """Return a line's text: UTF-8, or Latin-1 where it is not."""
     try:
         return line.decode()
     except UnicodeDecodeError:
@@ -129,11 +157,20 @@ def _decode_line(line: bytes) -> str:
 def _decoder(source: Source) -> tuple[Callable[[bytes, bool], str], str]:
     """Return what decodes the parts of this file (the second argument: the last part), and its first text."""
     head = source.read(4096)
-    marks = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-    bom, encoding = next((mark for mark in marks if head.startswith(mark[0])), (b"", _guessed_utf16(head)))
+    bom, encoding = _encoding(head)
     head = head[len(bom) :]
     decode = codecs.getincrementaldecoder(encoding)("replace").decode if encoding else _Utf8OrLatin1()
     return decode, decode(head, False)
+
+
+def is_utf16(head: bytes) -> bool:
+    """True for the beginning of a file in UTF-16, with or without BOM."""
+    return bool(_encoding(head)[1])
+
+
+def _encoding(head: bytes) -> tuple[bytes, str]:
+    marks = ((codecs.BOM_UTF8, ""), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+    return next((mark for mark in marks if head.startswith(mark[0])), (b"", _guessed_utf16(head[: len(head) // 2 * 2])))
 
 
 def _guessed_utf16(head: bytes) -> str:

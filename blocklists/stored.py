@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
 from blocklists.errors import ListError
-from blocklists.layout import hash_bytes
+from blocklists.spans import Keys, line_keys
 
 MAX_SHOWN = 1_000
 """Refused lines that a report names; all are counted."""
+MAX_SKIPS = 100
 _BATCH = 20_000
 
 type ListKind = Literal["block", "allow"]
@@ -39,6 +40,17 @@ class SectionInfo(msgspec.Struct, frozen=True):
     offset: int
     length: int
     entries: int
+    allow: bool = False
+    """In a list that blocks: what it excepts from itself. In one that allows, every section allows."""
+
+
+class Section(NamedTuple):
+    """Entries of one category and kind in memory: a line each, ended by a newline."""
+
+    category: str
+    kind: str
+    allow: bool
+    data: bytes
 
 
 class StoredList(msgspec.Struct, frozen=True):
@@ -60,34 +72,77 @@ class StoredList(msgspec.Struct, frozen=True):
     aliases: dict[str, str] = {}
     usage: dict[str, tuple[str, ...]] = {}
     """Category to `black`, `white` or both, as the publisher's `usage` files say."""
+    skipped: int = 0
+    skips: tuple[RefusedLine, ...] = ()
+    """The first lines that this product has no use for."""
+    version: int = 0
+    """Counts the loads of this list from 1; 0 for lists of earlier releases."""
+    paused: bool = False
+    publisher: str = ""
+    licence: str = ""
+    category: str = ""
+    subdomains: bool | None = None
+    columns: dict[str, str] | None = None
+    global_usage: dict[str, tuple[str, ...]] = {}
+    """The same from the tree's `global_usage` file."""
 
     @property
     def categories(self) -> dict[str, int]:
         """Entries of each category."""
         counts: dict[str, int] = {}
         for section in self.sections:
+            if section.allow:
+                continue
             counts[section.category] = counts.get(section.category, 0) + section.entries
         return counts
+
+    @property
+    def excepted(self) -> int:
+        """Entries that the list excepts from itself."""
+        return sum(section.entries for section in self.sections if section.allow)
 
 
 class EntryStore:
     """Collects entries by category and kind, packed, so that millions fit in little memory."""
 
     def __init__(self) -> None:
-        self._pending: dict[tuple[str, str], list[str]] = {}
-        self._packed: dict[tuple[str, str], list[bytes]] = {}
+        self._pending: dict[tuple[str, str, bool], list[str]] = {}
+        self._packed: dict[tuple[str, str, bool], list[bytes]] = {}
         self.refusals: list[RefusedLine] = []
         self.refused = 0
+        self.skips: list[RefusedLine] = []
+        self.skipped = 0
 
-    def add(self, category: str, kind: str, text: str) -> None:
+    def add(self, category: str, kind: str, text: str, *, allow: bool = False) -> None:
         """Add one canonical entry."""
-        key = (category, kind)
+        key = (category, kind, allow)
         pending = self._pending.get(key)
         if pending is None:
             pending = self._pending[key] = []
         pending.append(text)
         if len(pending) >= _BATCH:
             self._pack(key)
+
+    def add_lines(self, category: str, kind: str, data: bytes, *, allow: bool = False) -> None:
+        """Add canonical entries, each a line that ends with a newline."""
+        self._packed.setdefault((category, kind, allow), []).append(data)
+
+    def skip(self, file: str, line: int, text: str, reason: str) -> None:
+        """Count a line that says nothing about a host, and keep the first ones for the report."""
+        self.skipped += 1
+        if len(self.skips) < MAX_SKIPS:
+            self.skips.append(RefusedLine(file, line, _printable(text), reason))
+
+    @property
+    def empty(self) -> bool:
+        """True when nothing was added."""
+        return not self._packed and not any(self._pending.values())
+
+    def sections(self) -> list[Section]:
+        """Return all entries by category and kind."""
+        for key in self._pending:
+            self._pack(key)
+        return [Section(*key, b"".join(parts)) for key, parts in sorted(self._packed.items())]
 
     def refuse(self, file: str, line: int, text: str, reason: str) -> None:
         """Count a refusal and keep the first ones for the report."""
@@ -102,26 +157,26 @@ class EntryStore:
         for key in self._pending:
             self._pack(key)
         with path.open("wb") as file:
-            for (category, kind), parts in sorted(self._packed.items()):
-                keys = np.concatenate([np.fromiter(map(hash_bytes, part.splitlines()), np.uint64) for part in parts])
-                duplicates += len(keys) - len(np.unique(keys))
+            for (category, kind, allow), parts in sorted(self._packed.items()):
+                keys = np.concatenate([line_keys(part) for part in parts])
+                duplicates += _repeated(keys)
                 length = sum(map(len, parts))
-                sections.append(SectionInfo(category, kind, offset, length, len(keys)))
+                sections.append(SectionInfo(category, kind, offset, length, len(keys), allow))
                 offset += length
                 file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         return tuple(sections), duplicates
 
-    def _pack(self, key: tuple[str, str]) -> None:
+    def _pack(self, key: tuple[str, str, bool]) -> None:
         pending = self._pending[key]
         if pending:
             self._packed.setdefault(key, []).append(("\n".join(pending) + "\n").encode("ascii"))
             pending.clear()
 
 
-def read_section(path: Path, section: SectionInfo) -> Iterator[bytes]:
-    """Yield the entries of one section; raises `ListError` where the file is shorter than its description says."""
+def read_parts(path: Path, section: SectionInfo) -> Iterator[bytes]:
+    """Yield the lines of one section in parts, each of whole lines; raises `ListError` where the file is too short."""
     with path.open("rb") as file:
         file.seek(section.offset)
         left, rest = section.length, b""
@@ -130,8 +185,21 @@ def read_section(path: Path, section: SectionInfo) -> Iterator[bytes]:
             if not data:
                 raise ListError(f"{path} is cut short; load the list again.")
             left -= len(data)
-            *lines, rest = (rest + data).split(b"\n")
-            yield from lines
+            data = rest + data
+            cut = data.rfind(b"\n") + 1
+            rest = data[cut:]
+            yield data[:cut]
+
+
+def read_section(path: Path, section: SectionInfo) -> Iterator[bytes]:
+    """Yield the entries of one section; raises `ListError` where the file is shorter than its description says."""
+    for part in read_parts(path, section):
+        yield from part.split(b"\n")[:-1]
+
+
+def read_sections(path: Path, stored: StoredList) -> list[Section]:
+    """Return all entries of a list; raises `ListError` and `OSError`."""
+    return [Section(info.category, info.kind, info.allow, b"".join(read_parts(path, info))) for info in stored.sections]
 
 
 def read_description(path: Path) -> StoredList:
@@ -183,6 +251,11 @@ def locked(folder: Path, wait_seconds: float = 60.0) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _repeated(keys: Keys) -> int:
+    ordered = np.sort(keys)
+    return int(np.count_nonzero(ordered[1:] == ordered[:-1]))
 
 
 def _printable(text: str) -> str:

@@ -3,22 +3,14 @@
 import zlib
 from collections.abc import Callable
 
-import brotli  # type: ignore[import-untyped]
+import brotli
 import zstandard
 
-TEXT_TYPES = ("text/html", "application/xhtml+xml", "text/plain", "application/json", "text/xml", "application/xml")
-FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json", "text/plain")
-CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd", "identity"})
 _STEP = 65_536
 
 
 class UnreadableError(ValueError):
     """The body's coding is unknown or its bytes are damaged."""
-
-
-def media_type(content_type: bytes) -> str:
-    """Return the media type of a `Content-Type` value: lower case, without parameters."""
-    return content_type.split(b";", 1)[0].strip().lower().decode("latin-1")
 
 
 def decode(body: bytes, codings: str, cap: int) -> bytes:

@@ -39,6 +39,7 @@ class CoreOptions:
     keep_session: Callable[[Any, Any], None] | None = None
     weigh_request: Callable[[Any, bytes], None] | None = None
     weigh_response: Callable[[Any, bytes], Any] | None = None
+    refuse_target: Callable[[Any], Any] | None = None
 
 
 def run_hook(options: CoreOptions, command: StartHook) -> Awaitable[None] | None:

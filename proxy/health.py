@@ -30,16 +30,19 @@ class Health:
         while len(self._pinned) > PINNED_HOSTS:
             self._pinned.popitem(last=False)
 
-    def write(self, *, ruleset: int, connections: int, waiting: int, fault: str) -> None:
-        """Write the file; raises `OSError`."""
-        facts = {
+    def facts(self, *, ruleset: int, connections: int, waiting: int, fault: str) -> dict[str, object]:
+        """Return what there is to say now."""
+        return {
             "name": self._name, "pid": os.getpid(), "started": self._started, "written": time.time(), "requests": self.requests,
             "blocked": self.blocked, "faults": self.faults, "refused_busy": self.refused_busy, "events_dropped": 0,
-            "events_waiting": waiting, "ruleset": ruleset, "rss_bytes": _resident_bytes(), "open_connections": connections,
+            "events_waiting": waiting, "ruleset": ruleset, "open_connections": connections,
             "pinned": dict(self._pinned), "fault": fault,
         }  # fmt: skip
+
+    def write(self, facts: dict[str, object]) -> None:
+        """Write the file, which may take as long as a disk likes; raises `OSError`."""
         beside = self._path.with_name(self._path.name + ".tmp")
-        beside.write_bytes(msgspec.json.encode(facts))
+        beside.write_bytes(msgspec.json.encode({**facts, "rss_bytes": _resident_bytes()}))
         beside.replace(self._path)
 
     def remove(self) -> None:

@@ -9,10 +9,12 @@ from mitmproxy.net.http import http1
 from mitmproxy.proxy import layer
 from mitmproxy.proxy.layers import http as http_layers
 from mitmproxy.proxy.layers import tls as tls_layers
+from mitmproxy.proxy.layers import websocket as websocket_layers
 from mitmproxy.proxy.layers.http import _http1, _http2
 
 from proxy import core, streams
 from proxy.tls_layers import ClientTls, ServerTls
+from proxy.websockets import GatewayWebsocket
 
 type ErrorPage = Callable[[int, str], bytes]
 
@@ -44,5 +46,6 @@ _PLACES: tuple[tuple[Any, str, Any], ...] = (
     (http_layers, "Http1Server", streams.GatewayHttp1Server),
     (http_layers, "Http2Server", streams.GatewayHttp2Server),
     (http_layers, "Http1Client", streams.GatewayHttp1Client),
+    (websocket_layers, "WebsocketLayer", GatewayWebsocket),
 )
 """Where mitmproxy looks a class or method up, under which name, and what it finds there from now on."""

@@ -99,6 +99,7 @@ class Gateway:
             keep_session=getattr(handlers, "keep_session", None),
             weigh_request=getattr(handlers, "weigh_request", None),
             weigh_response=getattr(handlers, "weigh_response", None),
+            refuse_target=getattr(handlers, "refuse_target", None),
         )
         self.connections: set[ClientSide] = set()
         self.idle_seconds = idle_seconds

@@ -7,8 +7,12 @@ from mitmproxy import http
 
 from blocklists.url import CanonicalUrl, UrlError, canonical_host, canonicalise
 from proxy.visit import Exchange, Visit, destination_of, typed_of
-from rules.request import Destination, Request
+from rules.assistants import Assistants
+from rules.request import Destination, Request, TypedText
 from rules.ruleset import Ruleset
+
+ASSISTANTS = Assistants.load()
+"""Where typed words are prompts."""
 
 _READ = frozenset({
     b"host", b"referer", b"origin", b"sec-fetch-dest", b"accept", b"content-type", b"content-length", b"content-encoding",
@@ -23,6 +27,8 @@ _STRIPPED = frozenset({
     b"http2-settings",
     # Shared dictionaries: a page compressed against one can't be read here.
     b"available-dictionary", b"dictionary-id",
+    # Compressed WebSocket messages would be unpacked here without a bound, and packed again.
+    b"sec-websocket-extensions",
 })  # fmt: skip
 _CODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd", b"identity", b"*", b"x-gzip"})
 _AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/\\?#@:\[\]]+)(?::([0-9]{0,5}))?")
@@ -120,8 +126,14 @@ def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit,
     other = tuple([name for name in dict.fromkeys(claimed) if name != url.host]) if claimed else ()
     return Request(
         url, visit.who(ruleset), exchange.started, flow.request.method, destination,
-        referrer_of(referrer.decode("latin-1")) if referrer is not None else None, other, typed_of(exchange.search),
+        referrer_of(referrer.decode("latin-1")) if referrer is not None else None, other, _typed(exchange, url),
     )  # fmt: skip
+
+
+def _typed(exchange: Exchange, url: CanonicalUrl) -> tuple[TypedText, ...]:
+    """Return the words that the address carries: a search, and a prompt where it opens an AI assistant."""
+    prompt = ASSISTANTS.prompt_of(url) if url.raw_query else None
+    return typed_of(exchange.search) if prompt is None else (*typed_of(exchange.search), TypedText(prompt, "prompt"))
 
 
 def _bracketed(host: str) -> str:

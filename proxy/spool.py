@@ -1,9 +1,10 @@
 """Events on their way out: a queue in memory, a thread that writes segments, and the console that picks them up.
 
-A worker never waits for a disk. When the disk can't follow, the queue fills up and the worker answers 503 to new
-requests: nothing that was decided goes unwritten.
+A worker never waits for a disk. When the disk refuses for a moment or can't follow, `full` is true and the worker
+answers 503 to new requests until it works again: nothing that was decided goes unwritten.
 """
 
+import contextlib
 import fcntl
 import os
 import threading
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 
 QUEUE_EVENTS = 20_000
 """Queued events from which new requests are refused; the answers under way still find room."""
+FAILING_SECONDS = 1.0
+"""A disk that refuses for so long closes the gateway for new requests: what waits in memory would die with the process."""
 TICK_SECONDS = 0.08
 """A segment is written and renamed this often while there are events: below the contract's 100 ms."""
 SEGMENT_EVENTS = 2_000
@@ -39,7 +42,7 @@ class Spool:
         self._thread = threading.Thread(target=self._run, name="spool", daemon=True)
         self._retry: list[Event] = []
         self.written = 0
-        self.failing = False
+        self._failing_since = 0.0
 
     def start(self) -> None:
         """Start the writer thread; raises `OSError` when the folder can't be made."""
@@ -49,7 +52,12 @@ class Spool:
     @property
     def full(self) -> bool:
         """True when new requests have to wait outside."""
-        return len(self._queue) >= self._limit
+        return len(self._queue) >= self._limit or (self.failing and time.monotonic() - self._failing_since > FAILING_SECONDS)
+
+    @property
+    def failing(self) -> bool:
+        """True while the disk refuses."""
+        return self._failing_since > 0.0
 
     @property
     def waiting(self) -> int:
@@ -79,17 +87,18 @@ class Spool:
             return True
         try:
             self._write(batch)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever it was, or every later event is lost
             self._retry = batch
             if not self.failing:
-                self.failing = True
-                log.error(  # noqa: TRY400 - the sentence says it all
-                    "events can't be written", error=error.strerror, folder=str(self._folder)
-                )
+                self._failing_since = time.monotonic()
+                # The log may lie on the same full disk.
+                with contextlib.suppress(Exception):
+                    reason = getattr(error, "strerror", None) or type(error).__name__
+                    log.error("events can't be written", error=reason)  # noqa: TRY400 - the sentence says it all
             return False
         self._retry = []
         self.written += len(batch)
-        self.failing = False
+        self._failing_since = 0.0
         return True
 
     def _take(self) -> list[Event]:
@@ -110,8 +119,9 @@ class Spool:
             while data:
                 data = data[os.write(descriptor, data) :]
             part.rename(final)
-        except OSError:
-            part.unlink(missing_ok=True)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
             raise
         finally:
             os.close(descriptor)

@@ -1,5 +1,6 @@
 """mitmproxy's HTTP layers with the limits of a gateway: bodies and headers have a size, connections an end."""
 
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -9,7 +10,19 @@ from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers import http as mitm
 from mitmproxy.proxy.layers.http import _http1, _http2
 from mitmproxy.proxy.layers.http._base import ReceiveHttp
-from mitmproxy.proxy.layers.http._events import ErrorCode, RequestData, ResponseData, ResponseProtocolError
+from mitmproxy.proxy.layers.http._events import (
+    ErrorCode,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseHeaders,
+    ResponseProtocolError,
+)  # fmt: skip
+from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
+
+from proxy.upstream import FORBIDDEN
 
 type Commands[T] = Generator[commands.Command, Any, T]
 
@@ -21,12 +34,82 @@ HELD_BYTES = 2**20
 """Bytes held for an HTTP/2 client that does not open its window, before reading from its sites stops."""
 UPSTREAMS_KEPT = 16
 """Closed upstream connections that one client connection may remember."""
+_REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
+"""Idempotent methods (RFC 9110, 9.2.2)."""
+_CLOSED = ("server closed connection", "peer closed connection", "connection closed", "HTTP/2 connection closed")
+"""How mitmproxy's layers begin to say that a site closed a connection."""
 
 
 class GatewayStream(mitm.HttpStream):
     """One request and its response."""
 
     refused_bytes = 0
+    _reused = False
+    """True when the upstream connection has answered an earlier request, so that its site may have closed it meanwhile."""
+    _tried_again = False
+
+    def make_server_connection(self) -> Commands[bool]:
+        """Get an upstream connection; a target that may not be connected to gets our page instead of an error."""
+        flow = self.flow
+        server, target = flow.server_conn, (flow.request.host, flow.request.port)
+        connection, error = yield mitm.GetHttpConnection(target, flow.request.scheme == "https", server.via, server.transport_protocol)
+        if not error:
+            self.context.server = flow.server_conn = connection
+            self._reused = getattr(connection, "answered", False)
+            return True
+        if not error.startswith(FORBIDDEN) or flow.response is not None:
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, error, ErrorCode.CONNECT_FAILED))
+            return False
+        flow.response = self.context.options.refuse_target(flow)
+        if self.client_state == self.state_done:
+            flow.response.timestamp_start = time.time()
+            yield HttpResponseHeadersHook(flow)
+            yield from self.send_response()
+        return False
+
+    def start_request_stream(self) -> Commands[None]:
+        """Send the request's head; when the target is refused, the body is read and thrown away before our page goes out."""
+        yield from super().start_request_stream()
+        if self.client_state == self.state_errored and self.flow.response is not None and self.flow.error is None:
+            self.client_state = self.state_consume_request_body
+
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> Commands[None]:
+        """Take an answer's head, and note that this connection has answered."""
+        self.context.server.answered = True
+        yield from super().state_wait_for_response_headers(event)
+
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> Commands[None]:
+        """Ask once more on a new connection when the site had closed the old one; every other error ends the exchange."""
+        if self._may_try_again(event):
+            self._tried_again = True
+            if (yield from self.make_server_connection()):
+                request = self.flow.request
+                content = request.data.content
+                yield mitm.SendHttp(RequestHeaders(self.stream_id, request, end_stream=not content), self.context.server)
+                if content:
+                    yield mitm.SendHttp(RequestData(self.stream_id, content), self.context.server)
+                yield mitm.SendHttp(RequestEndOfMessage(self.stream_id), self.context.server)
+            return
+        yield from super().handle_protocol_error(event)
+
+    def _may_try_again(self, event: RequestProtocolError | ResponseProtocolError) -> bool:
+        """Return whether asking again is safe and may help.
+
+        RFC 9110, 9.2.2 and RFC 9112, 9.3.1: a request whose repetition does no harm may be sent again when its
+        connection, used before, closes before any part of the answer came.
+        """
+        return (
+            isinstance(event, ResponseProtocolError)
+            and self._reused
+            and not self._tried_again
+            and self.client_state == self.state_done
+            and self.server_state == self.state_wait_for_response_headers
+            and self.flow.response is None
+            and not self.flow.request.stream
+            and not self.flow.request.trailers
+            and event.message.startswith(_CLOSED)
+            and self.flow.request.data.method in _REPEATABLE
+        )
 
     def state_consume_request_body(self, event: events.Event) -> Commands[None]:
         """Read a body that a rule wants to see; over the limit it is weighed as far as it came and streamed on."""

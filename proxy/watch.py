@@ -1,6 +1,7 @@
 """A thread that sees changed rulesets, grants and sealed lists, and puts them in force."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,12 @@ log = structlog.get_logger()
 TICK_SECONDS = 0.1
 RULESET_TICKS = 2
 SEALED_TICKS = 10
+RETRY_SECONDS = 1.0
+LONGEST_RETRY_SECONDS = 30.0
+"""A ruleset that could not be read is read again after the first of these, then after twice as long, up to the second."""
+MOST_REPORTS = 64
+
+_SNAPSHOT_FAULT = "The state snapshot can't be read."
 
 
 class Watcher:
@@ -32,7 +39,10 @@ class Watcher:
         self._changed = changed
         self._fault = fault
         self._folder: Path | None = None
-        self._refused: tuple[Path | None, str] = (None, "")
+        self._failed: Path | None = None
+        self._retry_at = self._retry_after = 0.0
+        self._sealed_broken = False
+        self._reported: set[str] = set()
         self._snapshot_seen: tuple[int, int, int] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
@@ -55,31 +65,39 @@ class Watcher:
             tick += 1
             try:
                 self.read_snapshot()
-                if tick % RULESET_TICKS == 0:
-                    self.read_ruleset()
                 if tick % SEALED_TICKS == 0:
                     self.check_sealed()
+                if tick % RULESET_TICKS == 0:
+                    self.read_ruleset()
             except Exception as error:  # noqa: BLE001 - the watcher must outlive any surprise; stale rules are still rules
                 self._report(f"The watcher failed: {type(error).__name__}.")
 
     def read_ruleset(self) -> None:
         """Load the current ruleset when it is another one than before."""
+        folder: Path | None = None
         try:
             folder = current_folder(self._rulesets)
-            if folder == self._folder:
+            if folder == self._folder or self._sealed_broken or (folder == self._failed and time.monotonic() < self._retry_at):
                 return
-            ruleset = Ruleset.load(folder, self.live.ruleset)
+            # After a sealed list was missing, nothing is taken over unseen: a fresh look at every file.
+            ruleset = Ruleset.load(folder, self.live.ruleset if not self.live.fault else None)
         except RulesetError as error:
+            self._put_off(folder)
             self._report(str(error))
             if self.live.ruleset is None:
                 self.live.fault = str(error)
             return
-        self._folder = folder
+        self._folder, self._failed = folder, None
         self.live.ruleset = ruleset
         self.live.fault = ""
-        self._refused = (None, "")
+        self._reported.clear()
         self._changed(ruleset)
         log.info("ruleset in force", version=ruleset.version)
+
+    def _put_off(self, folder: Path | None) -> None:
+        """Wait longer and longer before the same folder is tried again: reading one costs as much as a thousand requests."""
+        self._retry_after = min(2 * self._retry_after, LONGEST_RETRY_SECONDS) if folder == self._failed else RETRY_SECONDS
+        self._failed, self._retry_at = folder, time.monotonic() + self._retry_after
 
     def read_snapshot(self) -> None:
         """Load the state snapshot when its file is another one than before; a damaged one leaves the last good one."""
@@ -88,30 +106,40 @@ class Watcher:
             seen = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
             if seen == self._snapshot_seen:
                 return
-            self.live.state = State(read_snapshot(self._snapshot.read_bytes()))
+            # Also when it turns out damaged: the same bytes stay damaged.
             self._snapshot_seen = seen
+            self.live.state = State(read_snapshot(self._snapshot.read_bytes()))
+            self._reported.discard(_SNAPSHOT_FAULT)
         except FileNotFoundError:
             return
         except (OSError, msgspec.MsgspecError):
-            self._report("The state snapshot can't be read.")
+            self._report(_SNAPSHOT_FAULT)
 
     def check_sealed(self) -> None:
-        """Refuse everything while a registered sealed list is missing or changed its size behind our back."""
+        """Refuse everything while a registered sealed list is missing or changed its size; take up one that is new."""
         ruleset = self.live.ruleset
         if ruleset is None:
             return
         try:
-            ruleset.sealed.check()
+            try:
+                ruleset.sealed.check()
+            except SealedListError:
+                # A list that is just being replaced is gone for the moment between its two files.
+                ruleset.sealed.check()
         except (SealedListError, OSError) as error:
             self.live.fault = str(error)
-            self._report(str(error))
-            # Whole again only after a fresh look at every file.
+            self._sealed_broken = True
             self._folder = None
+            self._report(str(error))
             return
+        if self._sealed_broken or ruleset.sealed.outdated:
+            self._sealed_broken = False
+            self._folder = self._failed = None
 
     def _report(self, sentence: str) -> None:
-        """Log and hand on each fault once."""
-        if self._refused[1] != sentence:
-            self._refused = (self._folder, sentence)
-            log.error("watch", fault=sentence)
-            self._fault(sentence)
+        """Log and hand on each fault once, until all is well again."""
+        if sentence in self._reported or len(self._reported) >= MOST_REPORTS:
+            return
+        self._reported.add(sentence)
+        log.error("watch", fault=sentence)
+        self._fault(sentence)

@@ -36,8 +36,10 @@ def decide(request: Request, ruleset: Ruleset, state: State) -> Decision:
 
 def own_hosts(look: Look) -> Decision | None:
     """Serve the gateway's own pages: help, certificate, PAC file, report form."""
-    if look.request.url.host in look.policy.own_hosts:
-        return Decision(Action.ALLOW, Reason.OWN_HOST, rule=look.request.url.host)
+    own, request = look.policy.own_hosts, look.request
+    # Under another name as well, it would reach the console's other pages.
+    if request.url.host in own and own.issuperset(request.claimed_hosts):
+        return Decision(Action.ALLOW, Reason.OWN_HOST, rule=request.url.host)
     return None
 
 
@@ -61,8 +63,10 @@ def protocol_safety(look: Look) -> Decision | None:
 
 def grants(look: Look) -> Decision | None:
     """Let through what somebody opened for this subject, for now."""
-    grant = look.state.grant_for(look.request)
-    if grant is None or (grant.lifts == "warn" and look.strictest_action() is not Action.WARN):
+    grant = look.grant()
+    if grant is None or (grant.lifts == "warn" and not look.only_warned()):
+        return None
+    if not grant.covers(look.request.url) and look.too_grave_for_a_part():
         return None
     # The page is open, and what a child writes there is still heard: the words keep their level.
     words = look.typed_decision() or Decision(Action.LOG, Reason.GRANT)
@@ -74,7 +78,7 @@ def grants(look: Look) -> Decision | None:
 
 def school_deny(look: Look) -> Decision | None:
     """Block what the school itself denies."""
-    entry = look.policy.denied(look.request.url, look.request.subject.group)
+    entry = look.denied()
     if entry is None:
         return None
     return Decision(Action.BLOCK, Reason.SCHOOL_DENY, category=entry.category, level=1, rule=entry.text, categories=(entry.category,))

@@ -1,5 +1,7 @@
 """One decision, written down: the record that workers spool, the event store keeps and the console shows."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 EVENT_SCHEMA = 1
@@ -68,5 +70,37 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """What failed, for an event about the gateway itself."""
 
 
-encoder = msgspec.json.Encoder()
+class EventEncoder:
+    """Turns events into JSON, whatever stands in their texts."""
+
+    def __init__(self) -> None:
+        self._json = msgspec.json.Encoder()
+
+    def encode(self, event: Event) -> bytes:
+        """Return the JSON of one event."""
+        return self.encode_lines((event,))[:-1]
+
+    def encode_lines(self, events: Iterable[Event]) -> bytes:
+        """Return one line of JSON for each event.
+
+        Text from the network may hold halves of surrogate pairs, which UTF-8 can't write; they become `?`. One such
+        event must not hold up the others, and none may be lost.
+        """
+        lines = list(events)
+        try:
+            return self._json.encode_lines(lines)
+        except UnicodeEncodeError:
+            return self._json.encode_lines([_writable(event) for event in lines])
+
+
+def _writable(event: Event) -> Event:
+    plain = {name: _plain(value) for name in event.__struct_fields__ if isinstance(value := getattr(event, name), str | tuple)}
+    return msgspec.structs.replace(event, **plain)
+
+
+def _plain(value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else tuple([str(_plain(text)) for text in value])
+
+
+encoder = EventEncoder()
 decoder = msgspec.json.Decoder(Event)

@@ -54,6 +54,11 @@ class Roster:
         self._require_sign_in = require_sign_in
         self._place = lru_cache(maxsize=16_384)(self._find_place)
 
+    @property
+    def rooms(self) -> frozenset[str]:
+        """Rooms that the networks name."""
+        return frozenset(place.room for place in self._places if place.room is not None)
+
     def identify(self, address: str, user: str | None, user_group: str | None) -> Subject:
         """Return the subject: by user, else by subnet, else in the strictest group."""
         place = self._place(address)

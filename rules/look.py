@@ -2,10 +2,14 @@
 
 from typing import NamedTuple
 
+import msgspec
+
+from blocklists.url import CanonicalUrl, canonicalise
 from rules.decision import Action, Decision, Match, Reason
 from rules.request import Request
 from rules.ruleset import Ruleset
-from rules.state import State
+from rules.school_lists import SchoolEntry
+from rules.state import Grant, State
 
 
 class CategoryHit(NamedTuple):
@@ -20,7 +24,7 @@ class CategoryHit(NamedTuple):
 class Look:
     """A request beside the ruleset and state that judge it."""
 
-    __slots__ = ("_categories", "_hits", "_sealed", "_typed", "policy", "request", "ruleset", "state")
+    __slots__ = ("_hits", "_typed", "policy", "request", "ruleset", "state", "urls")
 
     def __init__(self, request: Request, ruleset: Ruleset, state: State) -> None:
         self.request = request
@@ -29,20 +33,39 @@ class Look:
         self.policy = ruleset.policy
         self._hits: list[CategoryHit] | None = None
         self._typed: Decision | bool | None = False
+        # Tunnel, TLS and Host header may each name another host. Which of them the site listens to is the site's
+        # affair, so the address is judged under every name: what closes one closes the request, what opens it must open all.
+        self.urls: tuple[CanonicalUrl, ...] = (request.url,) if not request.claimed_hosts else _under_every_name(request)
 
     def sealed_hit(self) -> str | None:
-        """Name of the sealed list that holds the address or any other host claimed for it."""
-        return self.ruleset.sealed.find(self.request.url, self.request.claimed_hosts)
+        """Name of the sealed list that holds the address, under any of the names claimed for it."""
+        find = self.ruleset.sealed.find
+        return next((name for url in self.urls if (name := find(url)) is not None), None)
+
+    def grant(self) -> Grant | None:
+        """The grant that opens the address for this subject now, under every name; the first name's where each has its own."""
+        request = self.request
+        first = self.state.grant_for(request)
+        if first is None or len(self.urls) == 1:
+            return first
+        others = (self.state.grant_for(msgspec.structs.replace(request, url=url)) for url in self.urls[1:])
+        return first if all(grant is not None for grant in others) else None
+
+    def denied(self) -> SchoolEntry | None:
+        """The school's deny entry that names the address, under any of its names."""
+        policy, group = self.policy, self.request.subject.group
+        return next((entry for url in self.urls if (entry := policy.denied(url, group)) is not None), None)
 
     def hits(self) -> list[CategoryHit]:
         """Entries of block lists that hold the address, the strictest action first."""
         if self._hits is None:
             request, policy = self.request, self.policy
             found = []
-            for hit in self.ruleset.lists.lookup(request.url):
-                category = policy.category_named(hit.category)
-                action, _ = policy.action_for(request.subject.group, category, request.at)
-                found.append(CategoryHit(action, category, hit.list, hit.entry))
+            for url in self.urls:
+                for hit in self.ruleset.lists.lookup(url):
+                    category = policy.category_named(hit.category)
+                    action, _ = policy.action_for(request.subject.group, category, request.at)
+                    found.append(CategoryHit(action, category, hit.list, hit.entry))
             if len(found) > 1:
                 found.sort(key=lambda hit: -hit.action.strictness)
             self._hits = found
@@ -66,13 +89,25 @@ class Look:
         return self.policy.default_action(self.request.subject.group, self.request.at)
 
     def allowed_by_school(self) -> str | None:
-        """The school's allow entry, or the allow list, that names the address; exact strings only."""
-        url, group = self.request.url, self.request.subject.group
-        entry = self.policy.allowed(url, group)
+        """The school's allow entry, or the allow list, that names the address under every name; exact strings only."""
+        rule = self._allowed(self.request.url)
+        return rule if rule is None or all(self._allowed(url) is not None for url in self.urls[1:]) else None
+
+    def _allowed(self, url: CanonicalUrl) -> str | None:
+        entry = self.policy.allowed(url, self.request.subject.group)
         if entry is not None:
             return entry.text
         hit = self.ruleset.allowed.find(url)
         return f"{hit.list}: {hit.entry}" if hit is not None else None
+
+    def too_grave_for_a_part(self) -> bool:
+        """True for a site that makes alerts: no page that somebody opened brings it along as one of its parts."""
+        return any(self.policy.level_of(hit.category) >= self.policy.alert_level for hit in self.hits())
+
+    def only_warned(self) -> bool:
+        """True when nothing but a warning of a list, or of the group's default, stands before the person."""
+        typed = self.typed_decision()
+        return self.strictest_action() is Action.WARN and self.denied() is None and (typed is None or not typed.action.stops)
 
     def typed_decision(self) -> Decision | None:
         """What the typed words call for, whether that stops the request or only notes it."""
@@ -115,6 +150,13 @@ class Look:
             if strictest is None or _rank(decision) > _rank(strictest):
                 strictest = decision
         return strictest
+
+
+def _under_every_name(request: Request) -> tuple[CanonicalUrl, ...]:
+    """Return the request's address, and the same port and path on each other host that was claimed for it."""
+    url = request.url
+    others = [canonicalise(f"{url.scheme}://{host}:{url.port}{url.path_and_query}") for host in request.claimed_hosts if host != url.host]
+    return (url, *others)
 
 
 def _rank(decision: Decision) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from rules.safety import Safety
 from rules.schedule import Schedule
 from rules.schema import ROOT
 from rules.school_lists import EntryIndex, SchoolEntry, read_entry
-from rules.settings import Category, Gateway, Limits, School, TextSettings
+from rules.settings import Category, Gateway, Limits, Retention, School, TextSettings
 
 type Values = dict[str, Any]
 
@@ -56,6 +56,7 @@ def read_policy(text: str, file: str, frozen: tuple[KeywordSet, ...] | None = No
         required_sealed=tuple(values["sealed"]["required"]),
         own_hosts=frozenset({gateway["own_host"]}),
         keyword_files=keyword_files,
+        retention=Retention(**values["retention"]),
     )  # fmt: skip
 
 

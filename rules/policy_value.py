@@ -12,7 +12,7 @@ from rules.request import Subject
 from rules.safety import Safety
 from rules.schedule import local_time
 from rules.school_lists import EntryIndex, SchoolEntry
-from rules.settings import Category, Gateway, Limits, School, TextSettings, ThemeScore
+from rules.settings import Category, Gateway, Limits, Retention, School, TextSettings, ThemeScore
 
 
 class Policy(msgspec.Struct, frozen=True, eq=False):
@@ -35,6 +35,7 @@ class Policy(msgspec.Struct, frozen=True, eq=False):
     own_hosts: frozenset[str]
     keyword_files: tuple[str, ...] = ()
     """Files that the policy names for keyword sets, as full paths."""
+    retention: Retention = Retention()
 
     @property
     def site(self) -> str:
@@ -55,6 +56,11 @@ class Policy(msgspec.Struct, frozen=True, eq=False):
     def strictest_group(self) -> str:
         """Group of everybody whom nothing names."""
         return self.roster.strictest
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """Rooms that `[[subnets]]` names: an unblock for a room is for one of them."""
+        return self.roster.rooms
 
     def denied(self, url: CanonicalUrl, group: str) -> SchoolEntry | None:
         """Return the school's deny entry for the address, or None."""

@@ -94,6 +94,14 @@ LIMITS = Section(
     ),
 )  # fmt: skip
 
+RETENTION = Section(
+    "retention", "table", "How long the record is kept.",
+    (
+        Setting("event_days", whole(1, 3_650), 90,
+                "Whole days for which events are kept; older ones are deleted. Alerts keep what they show of theirs."),
+    ),
+)  # fmt: skip
+
 TEXT = Section(
     "text", "table", "Reading the words that people type and the pages that they open.",
     (
@@ -224,7 +232,7 @@ ROOT = Section(
         Setting("default_group", k.NAME, None,
                 "Group for everybody whom nothing else names; it can only be the strictest, which is also what is taken when not set."),
     ),
-    (SCHOOL, GATEWAY, LIMITS, TEXT, SEALED, CATEGORY, GROUP, SUBNET, ALLOW, DENY, KEYWORDS, KEYWORD_SET),
+    (SCHOOL, GATEWAY, LIMITS, RETENTION, TEXT, SEALED, CATEGORY, GROUP, SUBNET, ALLOW, DENY, KEYWORDS, KEYWORD_SET),
 )  # fmt: skip
 
 KEYWORD_FILE = Section("", "table", "A file of keyword sets.", (), (KEYWORD_SET,))

@@ -151,10 +151,13 @@ def _compiled(param: str) -> re.Pattern[str]:
     return re.compile(param[1:-1].replace(r"\/", "/"))
 
 
+MAX_FIELDS = 4_000
+
+
 def _pairs(query: str) -> dict[str, list[bytes]]:
-    """Split a query as browsers do (URL standard, application/x-www-form-urlencoded); at most 200 fields."""
+    """Split a query as browsers do (URL standard, application/x-www-form-urlencoded); at most `MAX_FIELDS` fields."""
     pairs: dict[str, list[bytes]] = {}
-    for part in query.split("&", 200)[:200]:
+    for part in query.split("&", MAX_FIELDS)[:MAX_FIELDS]:
         name, _, value = part.partition("=")
         if value:
             key = unquote_to_bytes(name).decode("utf-8", "replace") if "%" in name else name

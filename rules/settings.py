@@ -41,6 +41,12 @@ class Limits(msgspec.Struct, frozen=True):
     page_characters: int
 
 
+class Retention(msgspec.Struct, frozen=True):
+    """Section `[retention]`."""
+
+    event_days: int = 90
+
+
 class TextSettings(msgspec.Struct, frozen=True):
     """Section `[text]`."""
 

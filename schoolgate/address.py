@@ -27,9 +27,19 @@ class Address:
         return f"http://{self}"
 
     @property
+    def unspecified(self) -> bool:
+        """True for "every interface"."""
+        return ipaddress.ip_address(self.host).is_unspecified
+
+    def overlaps(self, other: "Address") -> bool:
+        """True when one socket can't listen on each of the two; never for ports that the system chooses."""
+        same = self.host == other.host or self.unspecified or other.unspecified
+        return same and self.port == other.port and self.port != 0
+
+    @property
     def reachable(self) -> "Address":
         """The address under which this machine itself gets there: loopback for "every interface"."""
-        if not ipaddress.ip_address(self.host).is_unspecified:
+        if not self.unspecified:
             return self
         return Address("::1" if ":" in self.host else "127.0.0.1", self.port)
 
@@ -63,6 +73,15 @@ def parse_address(text: str, option: str) -> Address:
     if address.version == 6 and bare == host:
         raise Problem(f"{option} {text!r}: write an IPv6 address in brackets, for example {option} [::1]:8080.")
     return Address(str(address), number)
+
+
+def is_ip_address(text: str) -> bool:
+    """Say whether a text is an IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def hold(address: Address, option: str) -> tuple[socket.socket, Address]:

@@ -1,10 +1,6 @@
 """Asks the running console, for the commands: only it may read the event store while it runs."""
 
-import fcntl
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any
 
 import httpx2
 import msgspec
@@ -25,8 +21,15 @@ class Console:
 
     def get(self, path: str, parameters: dict[str, str | int]) -> dict[str, Any]:
         """Return the JSON object that the console answers with; raises `Problem` with its sentence for a refusal."""
+        return self._ask("GET", path, params=parameters)
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Send a JSON object and return the one that the console answers with; raises `Problem` as `get` does."""
+        return self._ask("POST", path, json=body)
+
+    def _ask(self, method: str, path: str, **what: Any) -> dict[str, Any]:
         try:
-            answer = self._client.get(path, params=parameters)
+            answer = self._client.request(method, path, **what)
             body = answer.json()
         except (httpx2.HTTPError, ValueError) as error:
             raise Problem(f"The console does not answer as it should ({error}); `schoolgate --verbose up` shows why.") from error
@@ -49,26 +52,3 @@ def console_of(paths: StatePaths) -> Console:
     except (FileNotFoundError, msgspec.MsgspecError, KeyError):
         raise Problem("The console is starting or stopping; try again in a moment.") from None
     return Console(url, token)
-
-
-@contextmanager
-def store_lock(paths: StatePaths, patience: float = 0.0) -> Iterator[bool]:
-    """Give True while this process may open the event store, False when the console has it.
-
-    One process owns the store. The console waits for a command that looks something up while no console runs.
-    """
-    with paths.console_lock.open("a") as file:
-        end = time.monotonic() + patience
-        mine = _locked(file)
-        while not mine and time.monotonic() < end:
-            time.sleep(0.05)
-            mine = _locked(file)
-        yield mine
-
-
-def _locked(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

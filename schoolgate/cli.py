@@ -1,17 +1,12 @@
 """The command line: `schoolgate COMMAND`."""
 
 import os
-import sys
-import traceback
-from importlib.metadata import version as version_of
 from typing import Annotated
 
 import typer
 
 from schoolgate import logs, terminal
-from schoolgate.commands import accounts, audit, events, lists, rules, running
-from schoolgate.errors import Problem
-from schoolgate.wiring import sentence_of
+from schoolgate.commands import accounts, audit, events, listlife, rules, running
 
 app = typer.Typer(
     name="schoolgate",
@@ -25,7 +20,7 @@ app.command("up")(running.up)
 app.command("init")(running.init)
 app.command("check")(rules.check)
 app.command("explain")(rules.explain)
-app.add_typer(lists.app, name="lists")
+app.add_typer(listlife.app, name="lists")
 app.command("events")(events.events)
 app.add_typer(accounts.account_app, name="account")
 app.add_typer(accounts.token_app, name="token")
@@ -48,19 +43,12 @@ def options(
 @app.command("version")
 def version() -> None:
     """Print the version."""
+    from importlib.metadata import version as version_of  # noqa: PLC0415 - slow, and of use here only
+
     terminal.out(version_of("schoolgate"))
 
 
 def main() -> None:
     """Run the command line; a failure is one sentence on standard error and exit code 2."""
-    try:
+    with logs.failures_said():
         app()
-    except Exception as error:  # noqa: BLE001 - the outermost edge: people get a sentence, with --verbose the trace
-        if logs.verbose():
-            traceback.print_exception(error)
-        known = sentence_of(error)
-        terminal.complain(known or f"An error of Schoolgate's own: {type(error).__name__}: {error}. `schoolgate --verbose …` shows where.")
-        sys.exit(2 if known else 1)
-
-
-__all__ = ["Problem", "app", "main"]

@@ -53,7 +53,7 @@ def existing(paths: StatePaths) -> StatePaths:
 
 
 def prepare(paths: StatePaths, config: Path, say: Say, warn: Say) -> None:
-    """Make or complete the state folder: keys, authority, policy, lists, ruleset, casework database.
+    """Make or complete the state folder: keys, authority, policy, lists, ruleset; both databases are made by the console.
 
     Raises `Problem`; what was made until then stays and the next call goes on from there.
     """
@@ -61,7 +61,7 @@ def prepare(paths: StatePaths, config: Path, say: Say, warn: Say) -> None:
     if not known:
         say(f"First run: making the state folder {paths.root}")
     with files_explained("write to the state folder", paths.root):
-        _make_folders(paths)
+        _make_folders(paths, warn)
         if not known:
             write_private(paths.format, f"{STATE_FORMAT}\n")
         _make_keys(paths)
@@ -69,7 +69,6 @@ def prepare(paths: StatePaths, config: Path, say: Say, warn: Say) -> None:
     _make_policy(paths, config, say)
     wiring.install_starter_lists(paths, say)
     wiring.first_ruleset(paths, config, warn)
-    wiring.casework(paths).close()
 
 
 def note_config(paths: StatePaths, config: Path) -> None:
@@ -104,11 +103,13 @@ def read_key(path: Path) -> bytes:
     return key
 
 
-def _make_folders(paths: StatePaths) -> None:
+def _make_folders(paths: StatePaths, warn: Say) -> None:
     for folder in paths.folders:
         folder.mkdir(mode=0o700, parents=folder == paths.root, exist_ok=True)
     if paths.root.stat().st_mode & 0o077:
         paths.root.chmod(0o700)  # names of pupils and the authority's key lie inside
+        if paths.ca_key.exists():
+            warn(f"Others could look into the state folder {paths.root}; it is closed to them again. Find out who opened it.")
 
 
 def _make_keys(paths: StatePaths) -> None:

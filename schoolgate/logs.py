@@ -1,10 +1,13 @@
-"""Logs of every process: structlog and the libraries' own, to standard error, quiet unless asked."""
+"""Logs of every process, to standard error, quiet unless asked; and what a failure says at the outermost edge."""
 
 import logging
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import structlog
+from schoolgate import terminal
 
 VARIABLE = "SCHOOLGATE_VERBOSE"
 """Set to 1 by `--verbose`, so that the parts that the supervisor starts are verbose too."""
@@ -22,6 +25,12 @@ def configure() -> None:
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it tells of each step of a migration that changes nothing
     logging.captureWarnings(True)
     logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose() else logging.ERROR)
+
+
+def configure_structlog() -> None:
+    """The same for the logs of workers and console; the other commands write none and don't load the library."""
+    import structlog  # noqa: PLC0415
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -30,7 +39,22 @@ def configure() -> None:
             structlog.processors.format_exc_info,
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose() else logging.WARNING),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+@contextmanager
+def failures_said() -> Iterator[None]:
+    """End the process with one sentence on standard error: exit code 2 for what a person can put right, 1 for an error of ours."""
+    from schoolgate.wiring import sentence_of  # noqa: PLC0415 - it imports this package's other modules
+
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the outermost edge: people get a sentence, with --verbose the trace
+        if verbose():
+            traceback.print_exception(error)
+        known = sentence_of(error)
+        terminal.complain(known or f"An error of Schoolgate's own: {type(error).__name__}: {error}. `schoolgate --verbose …` shows where.")
+        sys.exit(2 if known else 1)

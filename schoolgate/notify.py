@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Self
 
 VARIABLE = "NOTIFY_SOCKET"
+FIRST_START = "SCHOOLGATE_FIRST_START"
+"""Set to 1 for the console's first start by the supervisor: it makes the link for the first administrator and sends it with READY."""
+LINK = "X_SCHOOLGATE_LINK"
+"""Name of the line of a message that holds that link."""
 _CREDENTIALS = struct.Struct("3i")
 _LONGEST_PATH = 100
 """A Unix socket's path holds 108 bytes with its terminator; a little less, to be safe."""

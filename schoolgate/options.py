@@ -10,7 +10,7 @@ import typer
 from schoolgate.errors import files_explained
 from schoolgate.paths import DEFAULT_STATE, STATE_VARIABLE, StatePaths
 
-State = Annotated[Path, typer.Option("--state", metavar="DIR", envvar=STATE_VARIABLE, help="Folder of the installation.")]
+State = Annotated[Path, typer.Option("--state", metavar="DIR", envvar=STATE_VARIABLE, readable=False, help="Folder of the installation.")]
 Config = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The policy.", show_default="the one `up` used last, else DIR/policy.toml")
 ]
@@ -24,6 +24,21 @@ Listen = Annotated[
     str, typer.Option("--listen", metavar="HOST:PORT", help="Address of the gateway for browsers; 0.0.0.0:8080 for the whole school.")
 ]
 Console = Annotated[str, typer.Option("--console", metavar="HOST:PORT", help="Address of the console for staff.")]
+
+ConsoleName = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--console-name",
+        metavar="NAME",
+        help="Host name under which people reach the console; the first one stands in links.",
+        show_default=False,
+    ),
+]
+ConsoleCertificate = Annotated[
+    Path | None,
+    typer.Option("--console-cert", metavar="FILE", help="Certificate of the console with its chain, PEM: the console then speaks HTTPS."),
+]
+ConsoleKey = Annotated[Path | None, typer.Option("--console-key", metavar="FILE", help="Key of that certificate, PEM, without a password.")]
 
 
 def paths_of(state: Path) -> StatePaths:

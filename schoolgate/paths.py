@@ -87,6 +87,11 @@ class StatePaths:
         return self.rulesets / "current"
 
     @property
+    def ruleset_stamp(self) -> Path:
+        """Of which files `up` built the current ruleset, so that a start with the same ones need not build it again."""
+        return self.rulesets / ".built-from"
+
+    @property
     def spool(self) -> Path:
         """Events on their way from the workers to the event store."""
         return self.root / "spool"
@@ -140,6 +145,10 @@ class StatePaths:
     def notify_socket(self) -> Path:
         """Where the supervisor hears that a part is ready."""
         return self.run / "notify.sock"
+
+    def report(self, worker: str) -> Path:
+        """What a worker says about itself, every second."""
+        return self.run / f"{worker}.json"
 
     @property
     def folders(self) -> tuple[Path, ...]:

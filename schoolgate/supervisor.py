@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from schoolgate import lifeline, notify
 from schoolgate.notify import NotifySocket
@@ -23,6 +24,11 @@ HEALTHY_AFTER = 30.0
 """Seconds a part must have run for its earlier deaths to be forgotten."""
 READY_WITHIN = 120.0
 """Seconds from start to ready; a large ruleset on a slow disk takes a while, a hung part takes for ever."""
+HUNG_AFTER = 15.0
+"""Seconds without a sign of life, which a working worker gives every second, after which it is killed and started again."""
+LOOK_EVERY = 1.0
+ASLEEP = 5.0
+"""When the supervisor itself could not look for so long, the machine slept or choked; then all signs of life are waited for anew."""
 TRIES_AT_START = 3
 """Deaths before ready after which the very first start is given up."""
 
@@ -42,6 +48,10 @@ class Run:
     process: asyncio.subprocess.Process
     started: float = field(default_factory=time.monotonic)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    alive_at: float = field(default_factory=time.monotonic)
+    """When it last gave a sign of life."""
+    report_time: int = 0
+    """Time stamp of the last report seen; only its change counts, whatever the clock says."""
 
 
 class GaveUpError(Exception):
@@ -55,41 +65,57 @@ class GaveUpError(Exception):
 class Supervisor:
     """Runs parts until it is told to stop."""
 
-    def __init__(self, parts: Iterable[Part], hear: NotifySocket, say: Callable[[str], None], when_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        parts: Iterable[Part],
+        hear: NotifySocket,
+        say: Callable[[str], None],
+        when_ready: Callable[[dict[str, str]], None],
+        record: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """Prepare; `when_ready` gets what the parts said with READY, `record` a part's name and what happened to it."""
         self.parts = tuple(parts)
         self.running: dict[str, Run] = {}
         self.restarts: dict[str, int] = {part.name: 0 for part in self.parts}
         self._hear = hear
         self._say = say
         self._when_ready = when_ready
+        self._record = record
+        self._words: dict[str, str] = {}
         self._stopping = asyncio.Event()
         self._hurry = asyncio.Event()
         self._all_ready = False
+        self._told_at = 0.0
         self._lifeline, self._held = -1, -1
 
     def stop(self) -> None:
         """Begin a clean stop; a second call cuts the workers' drain short."""
-        if self._stopping.is_set():
+        now = time.monotonic()
+        # The same wish often comes twice at once: to the process, and to the group that it belongs to.
+        if self._stopping.is_set() and now - self._told_at > 0.5:
             self._hurry.set()
+        elif not self._stopping.is_set():
+            self._told_at = now
         self._stopping.set()
 
     async def run(self) -> int:
         """Start everything, keep it running until `stop`, and return the exit code."""
         self._lifeline, self._held = os.pipe()
         listener = asyncio.create_task(self._listen())
+        watcher = asyncio.create_task(self._watch())
         keepers = {asyncio.create_task(self._keep(part)) for part in self.parts}
         code, stopped = 0, asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait({*keepers, listener, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            code = self._outcome({*keepers, listener})
+            await asyncio.wait({*keepers, listener, watcher, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            code = self._outcome({*keepers, listener, watcher})
         finally:
             self._stopping.set()
             notify.tell("STOPPING=1")
             clean = await self._stop_all()
             await asyncio.wait(keepers, timeout=LONGEST_PAUSE)  # each returns once its process has ended
-            for task in (*keepers, listener, stopped):
+            for task in (*keepers, listener, watcher, stopped):
                 task.cancel()
-            await asyncio.gather(*keepers, listener, stopped, return_exceptions=True)
+            await asyncio.gather(*keepers, listener, watcher, stopped, return_exceptions=True)
             os.close(self._lifeline)
             os.close(self._held)
         return code or (0 if clean else 1)
@@ -127,7 +153,7 @@ class Supervisor:
                 self._give_up_if_hopeless(part, code, failures, was_ready)
             pause = pause_after(failures)
             self.restarts[part.name] += 1
-            self._say(f"{part.name} ended unexpectedly ({_ending(code)}); starting it again in {pause:g} s.")
+            self._tell(part.name, f"{part.name} ended unexpectedly ({_ending(code)}); starting it again in {pause:g} s.")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
 
@@ -141,6 +167,7 @@ class Supervisor:
 
     async def _start(self, part: Part, generation: int) -> Run:
         environment = {**os.environ, notify.VARIABLE: str(self._hear.path), lifeline.VARIABLE: "1"}
+        environment[notify.FIRST_START] = "1" if generation == 1 else "0"
         process = await asyncio.create_subprocess_exec(
             *part.arguments, stdin=self._lifeline, stdout=sys.stderr.fileno(), env=environment,
             process_group=0,  # Ctrl-C in a terminal reaches the supervisor only, which stops the parts in order
@@ -167,14 +194,46 @@ class Supervisor:
         while True:
             pid, message = await self._hear.heard()
             run = next((run for run in self.running.values() if run.process.pid == pid), None)
-            if run is None or message.get("READY") != "1":
+            if run is None:
                 continue  # not a child of ours, or one of an earlier generation
+            run.alive_at = time.monotonic()
+            if message.get("READY") != "1":
+                continue
             run.ready.set()
+            self._words |= message
             everybody = len(self.running) == len(self.parts) and all(run.ready.is_set() for run in self.running.values())
             if everybody and not self._all_ready and not self._stopping.is_set():
                 self._all_ready = True
-                self._when_ready()
+                self._when_ready(self._words)
                 notify.tell("READY=1")
+
+    # --- a part that lives and does nothing ---
+
+    async def _watch(self) -> None:
+        """Kill a part that hangs: it would hold its share of the connections for ever. `_keep` then starts it again."""
+        looked = time.monotonic()
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            now = time.monotonic()
+            awake, looked = now - looked < ASLEEP, now
+            for run in tuple(self.running.values()):
+                if run.part.report is None or not run.ready.is_set() or run.process.returncode is not None:
+                    continue
+                stamp = _time_of(run.part.report)
+                if stamp != run.report_time or not awake or self._stopping.is_set():
+                    run.report_time, run.alive_at = stamp, now
+                elif now - run.alive_at > HUNG_AFTER and _writable(run.part.report):
+                    sentence = f"{run.part.name} gave no sign of life for {HUNG_AFTER:g} s and is killed, since it hangs."
+                    self._tell(run.part.name, sentence)
+                    with contextlib.suppress(ProcessLookupError):
+                        run.process.kill()
+
+    def _tell(self, name: str, sentence: str) -> None:
+        """Say what happened to a part, to people and for the record."""
+        self._say(sentence)
+        if self._record is not None:
+            with contextlib.suppress(OSError):  # a full disk has alerts of its own
+                self._record(name, sentence)
 
     # --- the end ---
 
@@ -205,6 +264,24 @@ class Supervisor:
             process.kill()
         await ended
         return self._hurry.is_set()
+
+
+def _time_of(report: Path) -> int:
+    try:
+        return report.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _writable(report: Path) -> bool:
+    """Say whether a report could be written at all: on a full disk no worker can, and killing them would only close the gateway."""
+    probe = report.with_name(".probe")
+    try:
+        probe.write_bytes(bytes(4096))
+        probe.unlink()
+    except OSError:
+        return False
+    return True
 
 
 def _ending(code: int) -> str:

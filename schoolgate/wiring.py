@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from schoolgate.address import Address
+from schoolgate.consoleoptions import ConsoleOptions
 from schoolgate.errors import Problem
 from schoolgate.paths import StatePaths
 
 if TYPE_CHECKING:
     from analyser.casework.database import CaseworkDatabase
     from analyser.casework.people import Actor
-    from blocklists.library import Library, LoadReport
+    from blocklists.library import Library
     from blocklists.sealed import SealedEntry, SealedFormat, SealedReport
-    from blocklists.stored import ListKind
     from rules.policy import Policy
 
 _SPOKEN = {
@@ -67,11 +67,12 @@ def casework(paths: StatePaths) -> CaseworkDatabase:
     return CaseworkDatabase(paths.casework, read_key(paths.casework_key))
 
 
-def first_administrator_link(paths: StatePaths, console: Address) -> str | None:
-    """Return a fresh one-time link while no administrator can sign in, else None."""
+def first_administrator_link(paths: StatePaths, console: str) -> str | None:
+    """Return a fresh one-time link below the console's URL while no administrator can sign in, else None."""
     from schoolgate.admin import first_administrator_link as link
 
-    return link(paths, console)
+    with casework_open(paths) as database:
+        return link(database, console)
 
 
 def create_authority(paths: StatePaths, school: str) -> None:
@@ -93,11 +94,6 @@ def library(paths: StatePaths) -> Library:
     from blocklists.library import Library
 
     return Library(paths.lists)
-
-
-def load_list(paths: StatePaths, name: str, source: Path, format_: str, category: str | None, kind: ListKind) -> LoadReport:
-    """Read a list into the library; `compile_lists` then makes it part of the compiled file."""
-    return library(paths).load(name, source, format_, category, kind)
 
 
 def load_sealed(paths: StatePaths, name: str, source: Path, format_: str) -> SealedReport:
@@ -148,6 +144,11 @@ def first_ruleset(paths: StatePaths, config: Path, warn: Callable[[str], None]) 
     Where an installation exists and its lists are at fault, the start goes on: the workers refuse what they can't judge, and
     the console can say so and raise the alert.
     """
+    from schoolgate import unchanged
+
+    stamp = unchanged.stamp(paths, config)
+    if unchanged.in_force(paths, stamp):
+        return
     from rules.ruleset import RulesetError
 
     try:
@@ -156,6 +157,8 @@ def first_ruleset(paths: StatePaths, config: Path, warn: Callable[[str], None]) 
         if not paths.current_ruleset.is_symlink():
             raise
         warn(f"{error} Starting all the same, so that the console can say so; what can't be judged is refused.")
+    else:
+        unchanged.remember(paths, stamp)
 
 
 def build_ruleset(paths: StatePaths, config: Path) -> None:
@@ -197,16 +200,16 @@ def console_address(paths: StatePaths) -> str:
     from schoolgate.options import DEFAULT_CONSOLE
 
     try:
-        return str(msgspec.json.decode(paths.console_file.read_bytes())["url"])
+        return str(msgspec.json.decode(paths.console_file.read_bytes())["people"])
     except (OSError, msgspec.DecodeError, KeyError, TypeError):
         return f"http://{DEFAULT_CONSOLE}"
 
 
-def run_console(paths: StatePaths, config: Path, address: Address, proxy: Address) -> int:
+def run_console(paths: StatePaths, config: Path, address: Address, proxy: Address, options: ConsoleOptions) -> int:
     """Run the console in this process; returns the exit code."""
     from schoolgate.console_process import run
 
-    return run(paths, config, address, proxy)
+    return run(paths, config, address, proxy, options)
 
 
 def run_worker(paths: StatePaths, name: str, listen: Address, console: Address) -> int:

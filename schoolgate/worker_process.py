@@ -1,5 +1,7 @@
 """A gateway worker's process."""
 
+import gc
+
 from proxy.settings import WorkerSettings
 from proxy.worker import run_worker
 from schoolgate.address import Address
@@ -13,5 +15,6 @@ def run(paths: StatePaths, name: str, listen: Address, console: Address) -> int:
         rulesets=paths.rulesets, spool=paths.spool, snapshot=paths.snapshot, sealed=paths.sealed, run=paths.run, ca=paths.ca_folder,
         keys=paths.keys,
     )  # fmt: skip
+    gc.enable()
     run_worker(settings)
     return 0

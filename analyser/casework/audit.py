@@ -20,6 +20,8 @@ from analyser.casework.clock import moment
 from analyser.casework.columns import CaseworkKeyError, keys_of
 from analyser.casework.models import AuditEntry, AuditHead
 
+_UNREADABLE = (CaseworkKeyError, TypeError, ValueError, AttributeError)
+"""What reading an entry raises whose columns were overwritten: with other bytes, or with values of another kind."""
 HEAD = "audit_head"
 START = bytes(32)
 """What the first entry names as its predecessor."""
@@ -98,10 +100,13 @@ def verify(session: Session, head_file: Path | None = None) -> VerifyResult:
             if copy is not None and entry.number == copy.number:
                 copy_seen = entry.digest.hex() == copy.digest
             previous = entry.digest
-    except CaseworkKeyError:
-        bad = _first_unreadable(session, count)
-        return VerifyResult(False, bad - 1, f"Entry {bad} can't be decrypted: it was changed, or written with another key.", bad)
-    head = session.get(AuditHead, 1, populate_existing=True)
+    except _UNREADABLE:
+        bad = _first_unreadable(session, count, keys.chain_digest)
+        return VerifyResult(False, bad - 1, f"Entry {bad} can't be read: it was changed, or written with another key.", bad)
+    try:
+        head = session.get(AuditHead, 1, populate_existing=True)
+    except _UNREADABLE:
+        return VerifyResult(False, count, "The head record can't be read: it was changed.")
     recorded = head.number if head is not None else 0
     if recorded != count or (head is not None and head.digest != previous):
         return VerifyResult(
@@ -127,6 +132,11 @@ def entries(session: Session, *, after: int = 0, limit: int = 200) -> list[dict[
         }
         for e in session.scalars(query)
     ]  # fmt: skip
+
+
+def newest(session: Session) -> int:
+    """Return the number of the newest entry, 0 before the first."""
+    return session.scalar(select(AuditHead.number).where(AuditHead.id == 1)) or 0
 
 
 def check_key(session: Session) -> None:
@@ -168,12 +178,14 @@ def _read_head(path: Path | None) -> HeadCopy | None:
         return HeadCopy(0, "unreadable")
 
 
-def _first_unreadable(session: Session, after: int) -> int:
-    """Number of the first entry that can't be decrypted: entries are fetched many at a time, so that one has to be looked for."""
-    for number in session.scalars(select(AuditEntry.number).where(AuditEntry.number > after).order_by(AuditEntry.number)).all():
+def _first_unreadable(session: Session, after: int, digest_of: Any) -> int:
+    """Number of the first entry that can't be read: entries are fetched many at a time, so that one has to be looked for."""
+    numbers = session.scalars(select(AuditEntry.number).where(AuditEntry.number >= after).order_by(AuditEntry.number)).all()
+    for number in numbers:
         try:
-            session.get(AuditEntry, number)
-        except CaseworkKeyError:
+            entry = session.get_one(AuditEntry, number)
+            _fault_of(entry, entry.previous, digest_of)
+        except _UNREADABLE:
             return number
     return after + 1
 

@@ -40,12 +40,15 @@ def link_account(session: Session, secret: str, *, now: float | None = None) -> 
     return None if account is None or account.disabled else account
 
 
-def use_link(session: Session, secret: str, password: str, *, now: float | None = None) -> Account:
-    """Set the password that a link's owner chose; raises AccountError, and then the link still works."""
+def use_link(session: Session, secret: str, password: str, *, prepared: str | None = None, now: float | None = None) -> Account:
+    """Set the password that a link's owner chose; raises AccountError, and then the link still works.
+
+    `prepared` is `accounts.hashed(password)`, computed before the transaction.
+    """
     account = link_account(session, secret, now=now)
     if account is None:
         raise AccountError("This link has been used or is too old; ask an administrator for a new one.")
-    accounts.set_password(session, Actor("account", account.name), account, password, now=now)
+    accounts.set_password(session, Actor("account", account.name), account, password, prepared=prepared, now=now)
     session.get_one(OneTimeLink, _digest(secret)).used = moment(now)
     return account
 
@@ -62,8 +65,8 @@ def open_session(session: Session, account: Account, *, now: float | None = None
     return secret
 
 
-def session_account(database: CaseworkDatabase, secret: str, *, now: float | None = None) -> Account | None:
-    """Return who a cookie belongs to, or None when it has ended; use keeps it alive, written down once a minute."""
+def session_account(database: CaseworkDatabase, secret: str, *, use: bool = True, now: float | None = None) -> Account | None:
+    """Return who a cookie belongs to, or None when it has ended; `use` keeps it alive, written down once a minute."""
     at, digest = moment(now), _digest(secret)
     with database.reading() as session:
         row = session.get(ConsoleSession, digest)
@@ -72,7 +75,7 @@ def session_account(database: CaseworkDatabase, secret: str, *, now: float | Non
         account, last_seen = row.account, row.last_seen
     if account.disabled:
         return None
-    if at - last_seen > _TOUCH_SECONDS:
+    if use and at - last_seen > _TOUCH_SECONDS:
         with database.session() as session:
             touched = session.get(ConsoleSession, digest)
             if touched is None:

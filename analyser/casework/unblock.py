@@ -143,10 +143,21 @@ def go_on(
     return grant
 
 
+def note_sealed(session: Session, actor: Actor, what: str, *, now: float | None = None) -> None:
+    """Write down that somebody wanted an address on a sealed list opened; of the address only a keyed digest is kept.
+
+    For the transaction after the one that `ask`, `approve` or `go_on` ended with the code `sealed`.
+    """
+    about = what if what.startswith("unblock-request:") else "address"
+    digest = keys_of(session).digest(what).hex() if about == "address" else None
+    audit.append(session, actor.written, "unblock.sealed", about, {"digest": digest}, now=now)
+
+
 def in_force(session: Session, *, now: float | None = None) -> list[GrantRow]:
-    """Return the grants that hold now."""
+    """Return the grants that hold now; one that has run out stays over, also when the clock is set back."""
     at = moment(now)
-    return list(session.scalars(select(GrantRow).where(GrantRow.until > at, GrantRow.ended.is_(None)).order_by(GrantRow.until)))
+    held = select(GrantRow).where(GrantRow.until > at, GrantRow.ended.is_(None), GrantRow.expired.is_(None))
+    return list(session.scalars(held.order_by(GrantRow.until)))
 
 
 def run_out(session: Session, *, now: float | None = None) -> list[GrantRow]:
@@ -248,7 +259,9 @@ def _subject_of(session: Session, kind: str, subject: str, rules: UnblockRules) 
             raise UnblockError(f"{subject!r} is not the address of a device, for example 10.1.2.3.") from error
     known = rules.groups if kind == "group" else rules.rooms
     if known is not None and subject not in known:
-        raise UnblockError(f"There is no {kind} {subject!r} in the policy; it has {', '.join(sorted(known)) or 'none'}.")
+        if not known:
+            raise UnblockError(f"The policy names no {kind}s; ask for a group, a person or a device's address.")
+        raise UnblockError(f"There is no {kind} {subject!r} in the policy; it has {', '.join(sorted(known))}.")
     return subject
 
 

@@ -16,9 +16,10 @@ from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
 from api.labels import DECISIONS, GATEWAY_ACTIONS, PUPIL_ACTIONS, SENTENCES, STATES, TRIAGES, themes
+from api.looks import note_look
 from api.permissions import Permission
 from api.render import page
-from api.v1.alerts import acknowledge_alert, note_look, read_alert, record_outcome
+from api.v1.alerts import acknowledge_alert, read_alert, record_outcome
 from api.v1.bodies import OutcomeBody
 
 router = APIRouter(prefix="/alerts")
@@ -59,9 +60,10 @@ def acknowledge(
 def outcome(
     request: Request, console: Desk, person: Handler, alert_id: int, triage: Annotated[str, Form(max_length=20)] = "",
     actions: Annotated[list[str] | None, Form(max_length=20)] = None, note: Annotated[str, Form(max_length=5000)] = "",
+    correction: Annotated[bool, Form()] = False,
 ) -> Response:  # fmt: skip
     """Record an outcome."""
-    form: dict[str, Any] = {"triage": triage, "actions": actions or [], "note": note}
+    form: dict[str, Any] = {"triage": triage, "actions": actions or [], "note": note, "correction": correction}
     try:
         record_outcome(console, person, alert_id, OutcomeBody.model_validate(form))
     except ValidationError:
@@ -74,7 +76,7 @@ def outcome(
 
 def _list(request: Request, console: Console, person: Person, status: str, *, sentence: str = "", code: int = 200) -> Response:
     chosen = status if status in STATES else "open"
-    note_look(console, person, "alerts", {"status": chosen})
+    note_look(console, person, "alerts.read", "alerts", {"status": chosen}, "the alert list of the console")
     with console.casework.reading() as session:
         found = alerts.find(session, status=None if chosen == "all" else chosen, limit=_SHOWN)
         counting = select(Alert.status, func.count()).group_by(Alert.status)

@@ -98,9 +98,10 @@ def set_password(
     name = _owner(console, secret)
     sentence = "The two passwords are not the same." if password != again else passwords.fault_of(password, name)
     if sentence is None:
+        prepared = accounts.hashed(password)
         try:
             with console.casework.session() as session:
-                signins.use_link(session, secret, password)
+                signins.use_link(session, secret, password, prepared=prepared)
         except accounts.AccountError as error:
             sentence = str(error)
     if sentence is not None:

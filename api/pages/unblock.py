@@ -91,7 +91,7 @@ def _show(
     request: Request, console: Console, person: Person, *, form: dict[str, str] | None = None, status: int = 200, sentence: str = "",
     good: str = "",
 ) -> Response:  # fmt: skip
-    rows = visible_requests(console, person, None, 500)
+    rows = visible_requests(console, person, None, 500, "the page of unblock requests")
     grants: list[Any] = []
     if may(person.role, Permission.READ_GRANTS):
         with console.casework.reading() as session:

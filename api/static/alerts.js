@@ -26,6 +26,6 @@
     }
   };
 
-  const stream = new EventSource("/api/v1/alerts/stream?since=" + encodeURIComponent(list.dataset.revision));
+  const stream = new EventSource("/api/v1/alerts/stream?reason=the+alert+list+of+the+console&since=" + encodeURIComponent(list.dataset.revision));
   stream.addEventListener("alert", () => { waiting ??= setTimeout(refresh, 300); });
 })();

@@ -9,9 +9,9 @@ from analyser.casework import audit
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
-from api.permissions import Permission, Role
+from api.looks import Reason, ReasonHeader, note_look, why
+from api.permissions import Permission
 from api.v1.bodies import OutcomeBody
-from api.v1.events import Reason, ReasonHeader, why
 
 router = APIRouter(prefix="/api/v1/alerts")
 
@@ -31,7 +31,7 @@ def every(
     x_reason: ReasonHeader = None,
 ) -> dict[str, Any]:
     """List alerts, the gravest and newest first; `level` is the lowest one wanted."""
-    note_look(console, person, "alerts", {"status": status or "all"}, reason, x_reason)
+    note_look(console, person, "alerts.read", "alerts", {"status": status or "all"}, reason, x_reason)
     with console.casework.reading() as session:
         found = alerts.find(session, status=status, level_min=level, limit=limit)
         return {"alerts": [alerts.view(alert) for alert in found], "revision": alerts.latest_revision(session)}
@@ -58,13 +58,6 @@ def outcome(console: Desk, person: Handler, alert_id: int, body: OutcomeBody) ->
 # --- the same for pages ---------------------------------------------------------------------------------------------
 
 
-def note_look(console: Console, person: Person, thing: str, detail: dict[str, Any], *reasons: str | None) -> None:
-    """Write down a look at the alert list by anybody whose daily work it is not."""
-    if person.role is Role.ADMINISTRATOR:
-        with console.casework.session() as session:
-            audit.append(session, person.actor, "alerts.read", thing, detail | {"reason": why(person, *reasons)})
-
-
 def read_alert(console: Console, person: Person, alert_id: int, *reasons: str | None) -> dict[str, Any]:
     """Return one alert in full, and write down who looked at whom."""
     with refusing(), console.casework.session() as session:
@@ -84,7 +77,9 @@ def acknowledge_alert(console: Console, person: Person, alert_id: int) -> dict[s
 def record_outcome(console: Console, person: Person, alert_id: int, body: OutcomeBody) -> dict[str, Any]:
     """Record an outcome."""
     with refusing(), console.casework.session() as session:
-        alerts.record_outcome(session, person.who, alert_id, triage=body.triage, actions=body.actions, note=body.note)
+        alerts.record_outcome(
+            session, person.who, alert_id, triage=body.triage, actions=body.actions, note=body.note, correction=body.correction
+        )
         return alerts.full_view(alerts.get(session, alert_id))
 
 

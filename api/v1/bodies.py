@@ -76,11 +76,12 @@ class RefusalBody(Body):
 
 
 class OutcomeBody(Body):
-    """What a person did about an alert; it closes the alert."""
+    """What a person did about an alert; it closes the alert. A closed one takes a further outcome as a correction only."""
 
     triage: Literal["true_positive", "false_positive", "unclear"]
     actions: list[str] = Field(min_length=1, max_length=20)
     note: str = Field(min_length=1, max_length=4000)
+    correction: bool = False
 
 
 class AccountBody(Body):

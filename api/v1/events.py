@@ -2,20 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 
 from analyser.casework import audit
 from analyser.query import EventQuery
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
+from api.looks import Reason, ReasonHeader, why
 from api.permissions import Permission
 from api.times import iso, moment
 
 router = APIRouter(prefix="/api/v1")
-
-Reason = Annotated[str | None, Query(max_length=300)]
-ReasonHeader = Annotated[str | None, Header(alias="X-Reason", max_length=300)]
 
 
 @router.get("/events")
@@ -51,12 +49,6 @@ def events(
     with console.casework.session() as session:
         audit.append(session, person.actor, "events.read", "events", detail)
     return {"events": console.analyser.store.query(query)}
-
-
-def why(person: Person, *reasons: str | None) -> str:
-    """Return the reason that was given for a look at somebody's record, or say that none was."""
-    given = next((reason.strip() for reason in reasons if reason and reason.strip()), None)
-    return given or f"no reason given by {person.actor}"
 
 
 def _time(text: str | None, name: str) -> float | None:

@@ -29,4 +29,5 @@ def lists(console: Annotated[Console, Depends(console_of)], _: Annotated[Person,
 
 def lists_view(console: Console) -> list[dict[str, Any]]:
     """Return the lists of the installation as programs see them."""
-    return [msgspec.to_builtins(status) for status in Library(console.analyser.settings.lists).status()]
+    statuses = Library(console.analyser.settings.lists).status()
+    return [msgspec.to_builtins(status) | {"loaded": status.loaded.replace("+00:00", "Z")} for status in statuses]

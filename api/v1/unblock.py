@@ -6,9 +6,11 @@ from fastapi import APIRouter, Depends, Query
 
 from analyser.casework import unblock
 from analyser.casework.models import GrantRow, UnblockRequest
+from analyser.casework.people import Actor
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
+from api.looks import Reason, ReasonHeader, note_look
 from api.permissions import Permission, may
 from api.times import iso
 from api.v1.bodies import DecisionBody, RefusalBody, UnblockBody
@@ -34,14 +36,18 @@ def requests(
     person: Asker,
     status: Literal["pending", "approved", "refused"] | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    reason: Reason = None,
+    x_reason: ReasonHeader = None,
 ) -> dict[str, Any]:
     """List requests, newest first; whoever may not see all of them sees their own."""
-    return {"unblock_requests": [_request(row) for row in visible_requests(console, person, status, limit)]}
+    return {"unblock_requests": [_request(row) for row in visible_requests(console, person, status, limit, reason, x_reason)]}
 
 
 @router.get("/unblock-requests/{request_id}")
-def one_request(console: Desk, person: Asker, request_id: int) -> dict[str, Any]:
+def one_request(console: Desk, person: Asker, request_id: int, reason: Reason = None, x_reason: ReasonHeader = None) -> dict[str, Any]:
     """Show one request."""
+    if may(person.role, Permission.READ_UNBLOCKS):
+        note_look(console, person, "unblocks.read", f"unblock-request:{request_id}", {}, reason, x_reason)
     with console.casework.reading() as session:
         row = session.get(UnblockRequest, request_id)
         if row is None or not (may(person.role, Permission.READ_UNBLOCKS) or _is_own(row, person)):
@@ -62,8 +68,11 @@ def refuse(console: Desk, person: Decider, request_id: int, body: RefusalBody | 
 
 
 @router.get("/grants")
-def grants(console: Desk, _: Annotated[Person, Depends(Needs(Permission.READ_GRANTS))]) -> dict[str, Any]:
+def grants(
+    console: Desk, person: Annotated[Person, Depends(Needs(Permission.READ_GRANTS))], reason: Reason = None, x_reason: ReasonHeader = None
+) -> dict[str, Any]:
     """List the grants in force, the one that ends first on top."""
+    note_look(console, person, "grants.read", "grants", {}, reason, x_reason)
     with console.casework.reading() as session:
         return {"grants": [_grant(row) for row in unblock.in_force(session)]}
 
@@ -82,7 +91,7 @@ def ask_for(console: Console, person: Person, body: UnblockBody, source: str) ->
     assert body.subject_kind is not None
     assert body.subject is not None
     assert not isinstance(body.until, str)
-    with refusing(), console.casework.session() as session:
+    with refusing(console, person.who, body.url), console.casework.session() as session:
         row = unblock.ask(
             session, person.who, console.unblock_rules(), url=body.url, scope=body.scope, subject_kind=body.subject_kind,
             subject=body.subject, reason=body.reason, minutes=body.minutes, until=body.until, source=source,
@@ -90,8 +99,10 @@ def ask_for(console: Console, person: Person, body: UnblockBody, source: str) ->
         return _request(row)
 
 
-def visible_requests(console: Console, person: Person, status: str | None, limit: int) -> list[UnblockRequest]:
-    """Return the requests that the person may see, newest first."""
+def visible_requests(console: Console, person: Person, status: str | None, limit: int, *reasons: str | None) -> list[UnblockRequest]:
+    """Return the requests that the person may see, newest first; a look at other people's is written down."""
+    if may(person.role, Permission.READ_UNBLOCKS):
+        note_look(console, person, "unblocks.read", "unblock-requests", {"status": status or "all"}, *reasons)
     with console.casework.reading() as session:
         if may(person.role, Permission.READ_UNBLOCKS):
             return unblock.requests(session, status=status, limit=limit)
@@ -101,7 +112,7 @@ def visible_requests(console: Console, person: Person, status: str | None, limit
 
 def approve_request(console: Console, person: Person, request_id: int, body: DecisionBody) -> dict[str, Any]:
     """Approve, and tell the gateway at once."""
-    with refusing(), console.casework.session() as session:
+    with refusing(console, person.who, f"unblock-request:{request_id}"), console.casework.session() as session:
         grant = unblock.approve(session, person.who, console.unblock_rules(), request_id, minutes=body.minutes, note=body.note)
         row = session.get_one(UnblockRequest, request_id)
         answer = _request(row) | {"grant": _grant(grant)}
@@ -111,20 +122,25 @@ def approve_request(console: Console, person: Person, request_id: int, body: Dec
 
 def refuse_request(console: Console, person: Person, request_id: int, note: str) -> dict[str, Any]:
     """Refuse a request."""
-    with refusing(), console.casework.session() as session:
+    with refusing(console, person.who), console.casework.session() as session:
         return _request(unblock.refuse(session, person.who, request_id, note=note))
 
 
 def end_grant(console: Console, person: Person, grant_id: str) -> dict[str, Any]:
     """End a grant, and tell the gateway at once."""
-    with refusing(), console.casework.session() as session:
+    with refusing(console, person.who), console.casework.session() as session:
         answer = _grant(unblock.end_grant(session, person.who, grant_id))
     console.publish()
     return answer
 
 
 class refusing:  # noqa: N801  (reads as a statement: `with refusing():`)
-    """Turn the casework's sentence into an answer with the right status."""
+    """Turn the casework's sentence into an answer with the right status; somebody who asks for a sealed address is written down."""
+
+    def __init__(self, console: Console, who: Actor, what: str = "") -> None:
+        self._console = console
+        self._who = who
+        self._what = what
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -132,6 +148,9 @@ class refusing:  # noqa: N801  (reads as a statement: `with refusing():`)
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Translate."""
         if isinstance(error, unblock.UnblockError):
+            if error.code == "sealed":
+                with self._console.casework.session() as session:
+                    unblock.note_sealed(session, self._who, self._what)
             raise RefusedError(UNBLOCK_STATUS.get(error.code, 422), str(error)) from error
 
 

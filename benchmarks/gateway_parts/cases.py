@@ -33,8 +33,10 @@ CASES = (
     Case("https", "HTTPS keep-alive, 10 kB", secure=True),
     Case("https-new", "new HTTPS connection per request, 10 kB", secure=True, fresh=True),
     Case("blocked", "blocked URL", blocked=True, exact_bytes=None),
-    Case("html-10k", "10 kB HTML, scanned", scanned=True),
-    Case("html-100k", "100 kB HTML, scanned", path="/100k.html", scanned=True, exact_bytes=100_000),
+    Case("html-10k", "10 kB HTML, scanned, each page new", path="/unique-10k.html", scanned=True, exact_bytes=None),
+    Case("html-100k", "100 kB HTML, scanned, each page new", path="/unique-100k.html", scanned=True, exact_bytes=None),
+    Case("html-10k-again", "10 kB HTML, scanned, always the same page", scanned=True),
+    Case("html-100k-again", "100 kB HTML, scanned, always the same page", path="/100k.html", scanned=True, exact_bytes=100_000),
     Case("download", "download of 200 MB, HTTP", path="/large.bin", download=True, exact_bytes=DOWNLOAD_BYTES),
     Case("download-https", "download of 200 MB, HTTPS", path="/large.bin", secure=True, download=True, exact_bytes=DOWNLOAD_BYTES),
 )

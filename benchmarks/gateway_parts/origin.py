@@ -16,6 +16,8 @@ from gateway_parts.processes import Started, free_port, start
 
 DOWNLOAD_BYTES = 200 * 1000 * 1000
 NAMES = ("localhost", "www.origin.example", "plain.origin.example", "*.origin.example", "www.google.com", "127.0.0.1", "127.0.0.43")
+NUMBER = b'<!--# echo var="request_id" -->'
+"""Place in a page where the origin puts a number of 32 digits, another one for each answer: no proxy has seen that page before."""
 USUAL_PORT_ADDRESS = "127.0.0.43"
 """Loopback address of the same site on port 443, for e2guardian, which intercepts no other port."""
 
@@ -46,6 +48,7 @@ http {{
     root {folder}/site;
     open_file_cache max=100;
     location / {{ try_files $uri /10k.html; }}
+    location /unique- {{ ssi on; ssi_silent_errors on; }}
   }}
 }}
 """
@@ -138,6 +141,8 @@ def write_site(folder: Path) -> None:
     site.mkdir()
     (site / "10k.html").write_bytes(page(10_000, 1))
     (site / "100k.html").write_bytes(page(100_000, 2))
+    for name, size in (("10k", 10_000), ("100k", 100_000)):
+        (site / f"unique-{name}.html").write_bytes(page(size, 4).replace(b"</body>", b"<p>" + NUMBER + b"</p></body>"))
     block = random.Random(3).randbytes(1_000_000)
     with (site / "large.bin").open("wb") as out:
         for _ in range(DOWNLOAD_BYTES // len(block)):

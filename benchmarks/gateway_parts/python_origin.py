@@ -11,11 +11,14 @@ from typing import cast
 
 import uvloop
 
+PLACE = b"0" * 31 + b"?"
+
 
 class Site(asyncio.Protocol):
     """Answers every GET with the file of that name, or with the 10 kB page."""
 
     answers: dict[bytes, bytes]
+    number = 0
 
     def __init__(self) -> None:
         self.pending = b""
@@ -33,14 +36,18 @@ class Site(asyncio.Protocol):
         self.pending = heads.pop()
         for head in heads:
             path = head.split(b" ", 2)[1]
-            self.transport.write(self.answers.get(path) or self.answers[b"/10k.html"])
+            answer = self.answers.get(path) or self.answers[b"/10k.html"]
+            if path.startswith(b"/unique-"):
+                Site.number += 1
+                answer = answer.replace(PLACE, b"%032d" % Site.number)
+            self.transport.write(answer)
 
 
 def load(site: Path) -> dict[bytes, bytes]:
     """Return each file of the site as a complete answer, by path."""
     answers = {}
     for file in site.iterdir():
-        body = file.read_bytes()
+        body = file.read_bytes().replace(b'<!--# echo var="request_id" -->', PLACE)
         media = b"text/html; charset=utf-8" if file.suffix == ".html" else b"application/octet-stream"
         head = b"HTTP/1.1 200 OK\r\nContent-Type: " + media + b"\r\nContent-Length: " + str(len(body)).encode() + b"\r\n\r\n"
         answers[b"/" + file.name.encode()] = head + body

@@ -7,14 +7,18 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from blocklists.entries import Entry, Refused
+from blocklists.entries import Item, Refused
 from blocklists.errors import ListError
-from blocklists.formats.text import read_domains, read_squidguard_urls
-from blocklists.reading import MAX_BYTES, Source, read_lines
+from blocklists.formats.domains import read_domains
+from blocklists.formats.interface import Alias, Format, InCategory, ListItem, Options, Usage
+from blocklists.formats.plain import read_plain
+from blocklists.formats.urls import read_squidguard_urls
+from blocklists.reading import MAX_BYTES, Source, open_archive, read_lines
 
+MAX_GLOBAL_USAGE = 1 << 20
 MAX_MEMBERS = 10_000
 """Most files and links of a tree."""
-_LISTS = {"domains": read_domains, "urls": read_squidguard_urls}
+_LISTS = ("domains", "urls")
 
 
 class TreeFile(NamedTuple):
@@ -31,37 +35,14 @@ class TreeLink(NamedTuple):
     target: PurePosixPath
 
 
-class InCategory(NamedTuple):
-    """An entry or refusal, its category and the file that it stands in."""
-
-    category: str
-    file: str
-    item: Entry | Refused
-
-
-class Alias(NamedTuple):
-    """Another name of a category."""
-
-    name: str
-    category: str
-
-
-class Usage(NamedTuple):
-    """What the publisher says a category is for: `black`, `white` or both."""
-
-    category: str
-    labels: tuple[str, ...]
-
-
 def read_squidguard(path: Path, category: str) -> Iterator[InCategory]:
     """Read one category: a folder with `domains` and `urls`, or one of these files."""
     files = [path] if path.is_file() else [p for name in ("domains", "urls") for p in (path / name, path / f"{name}.gz") if p.is_file()]
     if not files:
         raise ListError(f"{path} holds neither a file `domains` nor a file `urls`.")
     for file in files:
-        reader = read_squidguard_urls if file.name.removesuffix(".gz").endswith("urls") else read_domains
         with file.open("rb") as stream:
-            for item in reader(read_lines(Source(stream, str(file)))):
+            for item in _items(Source(stream, str(file)), file.name.removesuffix(".gz").endswith("urls")):
                 yield InCategory(category, file.name, item)
 
 
@@ -75,7 +56,7 @@ def read_ut1(path: Path) -> Iterator[InCategory | Alias | Usage | Refused]:
     links: dict[str, str] = {}
     categories: set[str] = set()
     left = MAX_BYTES
-    for member in _members(path):
+    for member in members(path):
         if isinstance(member, Refused):
             yield member
             continue
@@ -86,6 +67,9 @@ def read_ut1(path: Path) -> Iterator[InCategory | Alias | Usage | Refused]:
                 links[member.path.name] = member.target.name
             continue
         name = member.path.name.removesuffix(".gz")
+        if name == "global_usage":
+            yield from _global_usage(Source(member.stream, f"{path}: {member.path}", MAX_GLOBAL_USAGE))
+            continue
         category = member.path.parent.name or path.resolve().name
         if name not in _LISTS and name != "usage":
             continue
@@ -102,10 +86,26 @@ def read_ut1(path: Path) -> Iterator[InCategory | Alias | Usage | Refused]:
             yield Usage(category, tuple(word for word in words if word in ("black", "white")))
             continue
         categories.add(category)
-        for item in _LISTS[name](read_lines(source)):
+        for item in _items(source, name == "urls"):
             yield InCategory(category, str(member.path), item)
         left = source.left
     yield from _aliases(links, categories)
+
+
+def _items(source: Source, urls: bool) -> Iterator[Item]:
+    return read_squidguard_urls(read_lines(source)) if urls else read_plain(source, "domain", read_domains)
+
+
+def _global_usage(source: Source) -> Iterator[Usage]:
+    """Read UT1's `global_usage`: blocks of `NAME:` and `DEFAULT_TYPE:`, blanks or tabs behind the colon."""
+    name = ""
+    for line in read_lines(source):
+        word, _, value = line.text.partition(":")
+        if word.strip() == "NAME":
+            name = value.strip()
+        elif word.strip() == "DEFAULT_TYPE" and name.isprintable() and 0 < len(name) <= 100:
+            labels = tuple(label for label in value.lower().replace(",", " ").split() if label in ("black", "white"))
+            yield Usage(name, labels, everywhere=True)
 
 
 def _aliases(links: dict[str, str], categories: set[str]) -> Iterator[Alias | Refused]:
@@ -119,7 +119,8 @@ def _aliases(links: dict[str, str], categories: set[str]) -> Iterator[Alias | Re
             yield Refused(0, name, "the link leads to no category of this tree")
 
 
-def _members(path: Path) -> Iterator[TreeFile | TreeLink | Refused]:
+def members(path: Path) -> Iterator[TreeFile | TreeLink | Refused]:
+    """Yield the files of a folder or tar archive, each open while the iterator stands on it, and what is refused of it."""
     return _folder_members(path) if path.is_dir() else _archive_members(path)
 
 
@@ -145,7 +146,7 @@ def _folder_members(root: Path) -> Iterator[TreeFile | TreeLink | Refused]:
 def _archive_members(path: Path) -> Iterator[TreeFile | TreeLink | Refused]:
     taken = 0
     try:
-        with closing(tarfile.open(path, "r|*")) as archive:
+        with closing(open_archive(path)) as archive:
             for number, member in enumerate(archive):
                 if number >= MAX_MEMBERS:
                     raise ListError(f"{path} holds more than {MAX_MEMBERS:,} members; it is not a list archive.")
@@ -171,3 +172,15 @@ def _archive_link(member: tarfile.TarInfo, name: PurePosixPath) -> TreeLink | Re
     if target.is_absolute() or ".." in target.parts:
         return Refused(0, member.name, "the link leads out of the archive")
     return TreeLink(name, target)
+
+
+def _read_squidguard(path: Path, options: Options) -> Iterator[ListItem]:
+    yield from read_squidguard(path, options.category)
+
+
+def _read_ut1(path: Path, _options: Options) -> Iterator[ListItem]:
+    yield from read_ut1(path)
+
+
+SQUIDGUARD = Format("squidguard", "one squidGuard category: domains and urls", _read_squidguard, trees=True)
+UT1 = Format("ut1", "tree of squidGuard categories, as of UT1", _read_ut1, trees=True, categories=True)

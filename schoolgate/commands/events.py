@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from schoolgate import ask, firstrun, terminal, wiring
+from schoolgate import firstrun, terminal, wiring
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Json, State, operator, paths_of
 from schoolgate.paths import StatePaths
+from schoolgate.storelock import store_lock
 
 _AGO = re.compile(r"(\d{1,6})\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -56,10 +57,12 @@ def events(
 
 
 def _find(paths: StatePaths, filters: dict[str, Any]) -> list[dict[str, Any]]:
-    with ask.store_lock(paths) as mine:
+    with store_lock(paths) as mine:
         if mine:
             return wiring.stored_events(paths, operator(), filters)
-    console = ask.console_of(paths)
+    from schoolgate.ask import console_of  # noqa: PLC0415 - the HTTP client is loaded only when there is a console to ask
+
+    console = console_of(paths)
     try:
         rows: list[dict[str, Any]] = console.get("/api/v1/events", filters)["events"]
         return rows

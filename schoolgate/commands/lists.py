@@ -2,22 +2,18 @@
 
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from schoolgate import firstrun, terminal, wiring
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Config, Json, State, config_of, operator, paths_of
-
-if TYPE_CHECKING:
-    from blocklists.library import LoadReport
-    from blocklists.sealed import SealedReport
-    from blocklists.stored import RefusedLine
+from schoolgate.paths import StatePaths
 
 if TYPE_CHECKING:
     from blocklists.library import LoadReport
@@ -46,8 +42,14 @@ def load(
     name: Name,
     path: Annotated[Path, typer.Argument(help="File, folder or archive with the list.")],
     format: Annotated[  # noqa: A002 - the option's name
-        str, typer.Option("--format", metavar="FORMAT", help=f"How it is written: {FORMATS}; with --sealed plain or sha256.")
-    ],
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help=f"How it is written: {FORMATS} …; with --sealed plain or sha256.",
+            show_default="recognised from its content",
+        ),
+    ] = None,
     category: Annotated[
         str | None,
         typer.Option("--category", metavar="CATEGORY", help="Category of every entry, for formats without categories of their own."),
@@ -70,32 +72,48 @@ def load(
         raise Problem(f"There is no file or folder {source}; name the one that holds the list.")
     if sealed and (kind is Kind.ALLOW or category not in (None, "illegal")):
         raise Problem("A sealed list always blocks and always has the category illegal; leave --kind and --category out.")
+    if sealed and format is None:
+        raise Problem("Say with --format how the sealed list is written: plain or sha256; of those nothing is guessed.")
     started = time.monotonic()
     with _progress(f"Loading {name}"):
         report: LoadReport | SealedReport
         if sealed:
-            report = wiring.load_sealed(paths, name, source, format)
+            report = wiring.load_sealed(paths, name, source, str(format))
             wiring.build_ruleset(paths, config_of(paths, config))
+            wiring.audit(paths, operator(), "lists.load", f"list:{name}", {"format": format, "kind": "sealed", "entries": report.entries})
         else:
-            report = wiring.load_list(paths, name, source, format, category, kind.value)
-            wiring.compile_lists(paths, config_of(paths, config))
-    wiring.audit(
-        paths,
-        operator(),
-        "lists.load",
-        f"list:{name}",
-        {"format": format, "kind": "sealed" if sealed else kind.value, "entries": report.entries},
-    )
+            report = _load_or_hold(paths, config_of(paths, config), name, source, format, category, kind, json)
     if json:
         terminal.json(report)
     _tell(name, report, time.monotonic() - started)
+
+
+def _load_or_hold(
+    paths: StatePaths, config: Path, name: str, source: Path, format_: str | None, category: str | None, kind: Kind, json: bool
+) -> "LoadReport":  # fmt: skip
+    """Make the list live; ends the command with the reasons when a guard holds it for a second person."""
+    from analyser.lists.trial import Proposal  # noqa: PLC0415 - the database libraries come with it
+    from schoolgate import listing  # noqa: PLC0415
+
+    outcome, found = listing.load(paths, config, Proposal(name, str(source.absolute()), format_, category, kind.value))
+    if outcome.report is None:
+        assert outcome.change is not None, "what is not live is held"
+        if json:
+            terminal.json({"held": outcome.change, "objections": found.objections})
+        raise Problem(listing.held_sentence(found, outcome.change))
+    for line in listing.warnings(found):
+        terminal.warn(f"  {line}")
+    return outcome.report
 
 
 @app.command("remove")
 def remove(name: Name, state: State = DEFAULT, config: Config = None) -> None:
     """Take a list away; sealed lists can't be taken away by this command."""
     paths = firstrun.existing(paths_of(state))
-    wiring.library(paths).remove(name)
+    lists = wiring.library(paths)
+    if name not in {one.name for one in lists.status()} and name in {one.name for one in wiring.sealed_lists(paths)}:
+        raise Problem(f"{name} is a sealed list, which no command takes away; `lists load {name} … --sealed` replaces it.")
+    lists.remove(name)
     wiring.compile_lists(paths, config_of(paths, config))
     wiring.audit(paths, operator(), "lists.remove", f"list:{name}", {})
     terminal.say(f"Removed the list {name}.")
@@ -140,17 +158,20 @@ def _plain(answer: dict[str, Any]) -> str:
     return "\t".join(words)
 
 
-def _progress(title: str) -> Progress:
-    progress = Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=terminal.console(), transient=True,
-        disable=not terminal.terminal(),
-    )  # fmt: skip
+def _progress(title: str) -> AbstractContextManager[object]:
+    if not terminal.terminal():
+        return nullcontext()
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - for people only
+
+    progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=terminal.console(), transient=True)
     progress.add_task(title, total=None)
     return progress
 
 
 def _tell(name: str, report: "LoadReport | SealedReport", seconds: float) -> None:
-    terminal.say(f"Loaded {name}: {report.entries:,} entries in {seconds:.1f} s.")
+    terminal.say(f"Loaded {name}: {report.entries:,} {'entry' if report.entries == 1 else 'entries'} in {seconds:.1f} s.")
+    if why := getattr(report, "why_format", ""):
+        terminal.say(f"  Read as {getattr(report, 'format', '')}: {why}")
     if not report.refused:
         return
     terminal.warn(f"  {report.refused:,} {'line was' if report.refused == 1 else 'lines were'} refused:")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from schoolgate import firstrun, terminal, wiring
+from schoolgate.address import is_ip_address
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Config, Json, State, config_of, paths_of
 
@@ -57,6 +58,8 @@ def explain(
     It asks the ruleset in force and the grants in force, with the function that the gateway itself uses.
     """
     paths = firstrun.existing(paths_of(state))
+    if address is not None and not is_ip_address(address):
+        raise Problem(f"--address {address!r} is not an IP address; write for example 10.1.2.3.")
     answer = wiring.explain(paths, url, user=user, group=group, address=address, at=lambda zone: moment_of(at, zone))
     if json:
         terminal.json(answer)

@@ -2,23 +2,40 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from schoolgate import firstrun, lifeline, parts, terminal, wiring
+from schoolgate import faults, firstrun, part, parts, terminal, wiring
 from schoolgate.address import Address, hold, parse_address
+from schoolgate.consoleoptions import ConsoleOptions, console_names
 from schoolgate.errors import Problem
-from schoolgate.notify import NotifySocket
-from schoolgate.options import DEFAULT, DEFAULT_CONSOLE, DEFAULT_LISTEN, Config, Console, Listen, StartConfig, State, config_of, paths_of
+from schoolgate.notify import LINK, NotifySocket
+from schoolgate.options import (
+    DEFAULT,
+    DEFAULT_CONSOLE,
+    DEFAULT_LISTEN,
+    Config,
+    Console,
+    ConsoleCertificate,
+    ConsoleKey,
+    ConsoleName,
+    Listen,
+    StartConfig,
+    State,
+    config_of,
+    paths_of,
+)  # fmt: skip
 from schoolgate.paths import StatePaths
 from schoolgate.supervisor import Supervisor, supervise
 
-Workers = Annotated[
-    int | None, typer.Option("--workers", metavar="N", min=1, max=256, help="Gateway processes.", show_default="one for each core")
-]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Gateway processes.", show_default="one for each core")]
+MOST_WORKERS = 256
 
 
 def up(
@@ -27,6 +44,9 @@ def up(
     listen: Listen = DEFAULT_LISTEN,
     console: Console = DEFAULT_CONSOLE,
     workers: Workers = None,
+    console_name: ConsoleName = None,
+    console_cert: ConsoleCertificate = None,
+    console_key: ConsoleKey = None,
 ) -> None:
     """Run the gateway and the console until they are told to stop.
 
@@ -34,41 +54,57 @@ def up(
     with which the administrator sets a password. When everything is ready, one line on standard output says so:
     `ready proxy=http://HOST:PORT console=http://HOST:PORT ca=PATH`.
     """
+    if workers is not None and not 1 <= workers <= MOST_WORKERS:
+        raise Problem(f"--workers {workers} is not a number from 1 to {MOST_WORKERS}; leave it out for one worker for each core.")
     paths = paths_of(state)
     policy = config.expanduser().absolute() if config is not None else paths.policy
     with ExitStack() as stack:
-        held_proxy, proxy = hold(parse_address(listen, "--listen"), "--listen")
-        stack.enter_context(held_proxy)
-        held_console, console_address = hold(parse_address(console, "--console"), "--console")
-        stack.enter_context(held_console)
+        proxy, console_address = _addresses(stack, listen, console)
+        options = ConsoleOptions(console_names(console_name), _file(console_cert), _file(console_key))
+        options.check()
+        if options.needs_inside(console_address):
+            held, inside = hold(Address("127.0.0.1", 0), "--console")
+            stack.enter_context(held)
+            options = replace(options, inside=inside)
         firstrun.check_folder(paths)
         stack.enter_context(_only_one(paths))
         firstrun.prepare(paths, policy, terminal.say, terminal.warn)
         firstrun.note_config(paths, policy)
         firstrun.forget_last_run(paths)
-        link = wiring.first_administrator_link(paths, console_address.reachable)
         hear = stack.enter_context(NotifySocket(paths.notify_socket))
         count = workers or os.process_cpu_count() or 1
-        every = [parts.console(paths.root, policy, console_address, proxy)]
-        every += [parts.worker(number, paths.root, proxy, console_address.reachable) for number in range(1, count + 1)]
+        every = [parts.console(paths.root, policy, console_address, proxy, options)]
+        own_pages = options.inside or console_address.reachable
+        every += [parts.worker(number, paths.root, proxy, own_pages) for number in range(1, count + 1)]
 
-        def ready() -> None:
-            _welcome(paths, proxy, console_address, count, link)
+        plain = not (options.https or console_address.loopback)
 
-        code = supervise(lambda: Supervisor(every, hear, terminal.warn, ready))
+        def ready(words: dict[str, str]) -> None:
+            _welcome(paths, proxy, options.people_url(console_address), count, words.get(LINK) or None, open_plain=plain)
+
+        def record(part: str, sentence: str) -> None:
+            faults.write(paths.spool, part, sentence)
+
+        code = supervise(lambda: Supervisor(every, hear, terminal.warn, ready, record))
     terminal.say("Stopped." if code == 0 else "Stopped, but not cleanly.")
     raise typer.Exit(code)
 
 
-def init(state: State = DEFAULT, config: StartConfig = None, console: Console = DEFAULT_CONSOLE) -> None:
+def init(
+    state: State = DEFAULT, config: StartConfig = None, console: Console = DEFAULT_CONSOLE, console_name: ConsoleName = None,
+    console_cert: ConsoleCertificate = None, console_key: ConsoleKey = None,
+) -> None:  # fmt: skip
     """Make or complete the state folder without starting anything, for installations that systemd runs."""
     paths = paths_of(state)
     policy = config.expanduser().absolute() if config is not None else paths.policy
+    options = ConsoleOptions(console_names(console_name), _file(console_cert), _file(console_key))
+    options.check()
+    address = parse_address(console, "--console")
     firstrun.check_folder(paths)
     with _only_one(paths):
         firstrun.prepare(paths, policy, terminal.say, terminal.warn)
         firstrun.note_config(paths, policy)
-        link = wiring.first_administrator_link(paths, parse_address(console, "--console").reachable)
+        link = wiring.first_administrator_link(paths, options.people_url(address))
     if link is not None:
         terminal.say_strong(f"Set the administrator's password, once the console runs: {link}")
 
@@ -79,12 +115,8 @@ def worker(
     listen: Listen = DEFAULT_LISTEN,
     console: Console = DEFAULT_CONSOLE,
 ) -> None:
-    """Run one gateway worker; the supervisor and the systemd units use this."""
-    lifeline.follow_supervisor()
-    paths = firstrun.existing(paths_of(state))
-    if not name or not all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in name) or len(name) > 40:
-        raise Problem(f"--name {name!r} may have up to 40 letters, digits, - and _ only, since files are named after it.")
-    raise typer.Exit(wiring.run_worker(paths, name, parse_address(listen, "--listen"), parse_address(console, "--console")))
+    """Run one gateway worker; the systemd units use this."""
+    raise typer.Exit(part.run_worker(paths_of(state), name, listen, console))
 
 
 def console(
@@ -92,13 +124,35 @@ def console(
     config: Config = None,
     console: Console = DEFAULT_CONSOLE,
     proxy: Annotated[str, typer.Option("--proxy", metavar="HOST:PORT", help="Address of the gateway, for the PAC file.")] = DEFAULT_LISTEN,
+    console_name: ConsoleName = None,
+    console_cert: ConsoleCertificate = None,
+    console_key: ConsoleKey = None,
+    inside: Annotated[
+        str | None,
+        typer.Option("--inside", metavar="HOST:PORT", help="Loopback address for workers and commands, needed where --console is another."),
+    ] = None,
 ) -> None:
-    """Run the console: event store, detectors, pages and API; the supervisor and the systemd unit use this."""
-    lifeline.follow_supervisor()
-    paths = firstrun.existing(paths_of(state))
-    policy = config_of(paths, config)
-    address, gateway = parse_address(console, "--console"), parse_address(proxy, "--proxy")
-    raise typer.Exit(wiring.run_console(paths, policy, address, gateway))
+    """Run the console: event store, detectors, pages and API; the systemd unit uses this."""
+    paths = paths_of(state)
+    loopback = parse_address(inside, "--inside") if inside is not None else None
+    options = ConsoleOptions(console_names(console_name), _file(console_cert), _file(console_key), loopback)
+    raise typer.Exit(part.run_console(paths, config_of(paths, config), console, proxy, options))
+
+
+def _addresses(stack: ExitStack, listen: str, console: str) -> tuple[Address, Address]:
+    """Hold both ports until the end; returns the gateway's and the console's address with their ports in numbers."""
+    wanted, beside = parse_address(listen, "--listen"), parse_address(console, "--console")
+    if wanted.overlaps(beside):
+        raise Problem(f"--listen {wanted} and --console {beside} are one port; give the console a port of its own.")
+    held_proxy, proxy = hold(wanted, "--listen")
+    stack.enter_context(held_proxy)
+    held_console, console_address = hold(beside, "--console")
+    stack.enter_context(held_console)
+    return proxy, console_address
+
+
+def _file(path: Path | None) -> Path | None:
+    return path.expanduser().absolute() if path is not None else None
 
 
 @contextmanager
@@ -119,13 +173,16 @@ def _only_one(paths: StatePaths) -> Iterator[None]:
         yield
 
 
-def _welcome(paths: StatePaths, proxy: Address, console: Address, count: int, link: str | None) -> None:
+def _welcome(paths: StatePaths, proxy: Address, console: str, count: int, link: str | None, *, open_plain: bool) -> None:
     terminal.say_strong(f"Schoolgate runs: {count} worker{'s' if count > 1 else ''} and the console.")
     terminal.say(f"  gateway      {proxy.url}   (set it as the browsers' proxy for HTTP and HTTPS)")
-    terminal.say(f"  console      {console.url}")
+    terminal.say(f"  console      {console}")
     terminal.say(f"  certificate  {paths.ca_certificate}   (devices must trust it)")
     if proxy.loopback:
         terminal.say("  Only this machine can reach the gateway; for the whole school start it with --listen 0.0.0.0:8080.")
+    if open_plain:
+        terminal.warn("  The console speaks plain HTTP to other machines: passwords cross the network readable; give it --console-cert.")
     if link is not None:
         terminal.warn(f"  Set the administrator's password here, once, within three days: {link}")
-    terminal.out(f"ready proxy={proxy.url} console={console.url} ca={paths.ca_certificate}")
+    terminal.out(f"ready proxy={proxy.url} console={console} ca={paths.ca_certificate}")
+    sys.stdout.flush()

@@ -6,6 +6,7 @@ from analyser.alerts import AlertError
 from analyser.casework import audit
 from analyser.casework.people import Actor
 from analyser.detect.draft import AlertDraft
+from analyser.joining import SHOWN_EVENTS, join
 
 DSL = Actor("account", "dsl")
 
@@ -16,7 +17,7 @@ def draft(events=(), *, kind="grave-match", level=4, theme="self-harm", subject=
 
 def apply(database, *drafts):
     with database.session() as session:
-        return [alerts.apply(session, one).id for one in drafts]
+        return join(session, drafts)
 
 
 def read(database, alert_id):
@@ -98,7 +99,7 @@ def test_a_search_and_its_autocomplete_calls_count_once_in_an_alert(database, ma
 def test_references_are_bounded_and_the_count_is_not(database, make_event):
     (alert_id,) = apply(database, draft([make_event(n) for n in range(300)]))
     seen = read(database, alert_id)
-    assert (seen["event_count"], len(seen["events"])) == (300, alerts.SHOWN_EVENTS)
+    assert (seen["event_count"], len(seen["events"])) == (300, SHOWN_EVENTS)
 
 
 def test_revisions_grow_with_every_change_and_give_what_is_new(database, make_event):
@@ -124,3 +125,41 @@ def test_what_does_not_exist_is_said_plainly(database):
                 work()
         with pytest.raises(AlertError, match="no status"):
             alerts.find(session, status="lost")
+
+
+def test_a_batch_of_many_subjects_is_one_alert_each_with_a_revision_of_its_own(database, make_event):
+    drafts = [draft([make_event(n, user=f"u{n}")], subject=f"u{n}") for n in range(700)]
+    ids = apply(database, *drafts, *drafts[:2])
+    assert ids[700:] == ids[:2]
+    with database.reading() as session:
+        found = alerts.find(session, limit=1000)
+        assert {alert.revision for alert in found} == set(range(1, 701))
+        assert {(alert.id, alert.subject, alert.event_count) for alert in found} == {(ids[n], f"u{n}", 1) for n in range(700)}
+    again = [draft([make_event(n + 1, user=f"u{n}")], subject=f"u{n}", why="Again.") for n in range(700)]
+    assert apply(database, *again) == ids[:700]
+    assert {(a["event_count"], a["why"]) for a in (read(database, n) for n in ids[:3])} == {(2, "Again.")}
+
+
+@pytest.mark.parametrize("grave_first", [True, False])
+def test_repeated_blocks_and_a_grave_match_of_one_batch_are_one_alert(database, make_event, grave_first):
+    both = [draft([make_event(0)]), draft([make_event(1)], kind="repeated-blocks", level=3, why="Milder.")]
+    first, second = apply(database, *(both if grave_first else reversed(both)))
+    assert first == second
+    seen = read(database, first)
+    assert (seen["kind"], seen["level"], seen["event_count"]) == ("grave-match", 4, 2)
+
+
+def test_a_second_outcome_is_refused_unless_it_is_a_correction(database, make_event):
+    (alert_id,) = apply(database, draft([make_event(0)]))
+
+    def close(**more):
+        with database.session() as session:
+            alerts.record_outcome(session, DSL, alert_id, triage="unclear", actions=["warning"], note="x", **more)
+
+    close(now=10.0)
+    with pytest.raises(AlertError, match="closed already") as caught:
+        close(now=20.0)
+    assert caught.value.code == "closed"
+    close(correction=True, now=30.0)
+    seen = read(database, alert_id)
+    assert (len(seen["outcomes"]), seen["closed_at"]) == (2, "1970-01-01T00:00:10.000Z")

@@ -82,6 +82,12 @@ def test_a_whole_chain_verifies(database):
         ("update audit set time = time + 1 where number = 3", 3),
         ("update audit set detail = (select detail from audit where number = 2) where number = 3", 3),
         ("update audit set actor = x'00112233445566778899aabbccddeeff00112233445566778899' where number = 3", 3),
+        ("update audit set actor = 'readable' where number = 3", 3),
+        ("update audit set detail = 7 where number = 3", 3),
+        ("update audit set digest = 'text' where number = 3", 3),
+        ("update audit set detail_digest = 'text' where number = 3", 3),
+        ("update audit set time = 'noon' where number = 3", 3),
+        ("update audit_head set digest = 'text'", None),
         ("delete from audit where number = 3", 3),
         ("update audit set number = 99 where number = 6", 6),
         ("delete from audit where number = 6", None),
@@ -263,3 +269,11 @@ def test_gateway_accounts_are_those_with_group_and_password(database, admin):
 def test_a_token_and_its_maker_are_one_person():
     assert Actor("token", "t", maker="Ann").persons & Actor("user", "ANN").persons
     assert not Actor("token", "t", maker="os:root").persons & Actor("token", "u", maker="os:root").persons
+
+
+def test_a_lock_that_was_not_written_down_ends_too(database, admin):
+    make_account(database, admin)
+    with database.session() as session:  # as a console leaves it that is killed after the tenth guess
+        accounts.find(session, "Ms Example").wrong_guesses = 10
+    assert accounts.sign_in(database, "Ms Example", PASSWORD, now=1000).locked_until == 1900
+    assert accounts.sign_in(database, "Ms Example", PASSWORD, now=1901).account is not None

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import random
 import subprocess
@@ -6,12 +7,16 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import duckdb
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from analyser.ingest import Ingest
+from analyser.ingest import Ingest, read_segment
 from analyser.query import EventQuery
 from analyser.store import EventStore
-from rules.event import encoder
+from rules.event import Event, encoder
 
 KEY = bytes(range(32))
 ROOT = Path(__file__).parents[2]
@@ -128,3 +133,92 @@ def test_kill_at_any_moment_loses_nothing_and_stores_nothing_twice(tmp_path, mak
     store.close()
     assert found == Counter(event.id for event in written)
     assert [path.name for path in (tmp_path / "spool").iterdir()] == ["aside"]
+
+
+GOOD = Event(
+    id="0" * 32, time=1.0, worker="w", client_address="10.0.0.1", group="g", identity_source="subnet", action="allow", reason="default"
+)  # fmt: skip
+LINES = st.lists(
+    st.one_of(
+        st.builds(
+            lambda text, level: encoder.encode(msgspec.structs.replace(GOOD, search=text, level=level)), st.text(), st.integers(0, 5)
+        ),
+        st.binary(max_size=60).map(lambda data: data.replace(b"\n", b"")),
+        st.builds(lambda cut: encoder.encode(GOOD)[:cut], st.integers(0, 150)),
+        st.sampled_from([b"null", b"{}", b"[1]", encoder.encode(msgspec.structs.replace(GOOD, time=-1.0)), b" \t"]),
+    ),
+    max_size=8,
+)
+
+
+@given(LINES, st.booleans())
+def test_every_line_of_a_segment_is_an_event_or_kept_as_it_was(lines, ends):
+    segment = read_segment(Path("x"), b"\n".join(lines) + (b"\n" if ends else b""))
+    written = [line for line in lines if line.strip()]
+    assert len(segment.events) + len(segment.torn) == len(written)
+    assert Counter(segment.torn) <= Counter(written)
+    encoder.encode(segment.events)
+
+
+def test_a_row_that_the_store_refuses_goes_aside_and_the_rest_goes_on(tmp_path, store, make_event, write_segment, monkeypatch):
+    events = [make_event(n, search="poison" if n == 3 else "fine") for n in range(6)]
+    write_segment(events[:2])
+    bad = write_segment(events[2:5])
+    write_segment(events[5:])
+    add = store.add
+
+    def refusing(rows, segments):
+        if "poison" in rows:
+            raise duckdb.ConversionException("no such number")
+        return add(rows, segments)
+
+    monkeypatch.setattr(store, "add", refusing)
+    monkeypatch.setattr(store, "can_hold", lambda rows: "poison" not in rows)
+    result = Ingest(tmp_path / "spool", store).step()
+    assert (result.segments, result.torn, len(result.events)) == (3, [bad.name], 5)
+    assert b"poison" in (tmp_path / "spool" / "aside" / bad.name).read_bytes()
+    assert len(ids(store)) == 5
+    assert store.stats().torn_lines == 1
+
+
+def test_while_the_disk_is_full_events_wait_and_are_stored_once_afterwards(tmp_path, store, make_event, write_segment, monkeypatch):
+    events = [make_event(n) for n in range(4)]
+    write_segment(events)
+    ingest = Ingest(tmp_path / "spool", store)
+
+    def full(rows, segments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "add", full)
+        for _ in range(2):
+            with pytest.raises(OSError, match="No space"):
+                ingest.step()
+        assert ingest.worth_a_step()
+    assert len(list((tmp_path / "spool").glob("*.ndjson"))) == 1
+    assert ingest.step().segments == 1
+    assert ids(store) == Counter(event.id for event in events)
+
+
+def test_plain_requests_wait_for_company_and_what_matters_does_not(tmp_path, store, make_event, write_segment):
+    ingest = Ingest(tmp_path / "spool", store, hold=60)
+    write_segment([make_event(0)])
+    assert ingest.step().segments == 0
+    write_segment([make_event(1, action="block")])
+    assert ingest.worth_a_step()
+    assert ingest.step().segments == 2
+    write_segment([make_event(2)])
+    ingest.step()
+    ingest.hold = 0
+    assert ingest.step().segments == 1
+
+
+def test_a_backlog_is_taken_in_piece_by_piece(tmp_path, store, make_event, write_segment):
+    for number in range(30):
+        write_segment([make_event(number + n / 1000, excerpt="x" * 180) for n in range(200)])
+    ingest, sizes = Ingest(tmp_path / "spool", store), []
+    while (result := ingest.step()).segments:
+        sizes.append(len(result.events))
+    assert sum(sizes) == 6000
+    assert max(sizes) <= 2800
+    assert len(sizes) > 2

@@ -1,14 +1,16 @@
 import asyncio
 import os
 import shutil
+import sqlite3
 import time
 from pathlib import Path
 
 import msgspec
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from analyser import alerts
-from analyser.casework import audit, unblock
+from analyser.casework import accounts, audit, unblock
 from analyser.casework.models import DetectorCursor
 from analyser.casework.people import Actor
 from analyser.casework.unblock import UnblockRules
@@ -149,7 +151,7 @@ async def test_what_was_stored_but_not_looked_at_is_looked_at_after_a_restart(se
     # A console that died between storing a batch and looking at it: the rows are there, the cursor is not.
     second = Analyser(settings)
     await second.start()
-    second._detect = lambda batch, events: None
+    second._alerting.look = lambda batch, events: None
     write_segment([block(5), grave(make_event, 6)])
     await until(lambda: second.store.stats().events == 6)
     await second.stop()
@@ -172,3 +174,57 @@ async def test_stopping_takes_in_what_is_left_in_the_spool(settings, make_event,
     await again.start()
     assert again.store.stats().events == 100
     await again.stop()
+
+
+async def test_alerts_that_the_casework_could_not_take_come_once_it_can(analyser, make_event, write_segment, monkeypatch):
+    session, failures = analyser.casework.session, []
+
+    def locked():
+        if len(failures) < 2:
+            failures.append(1)
+            raise OperationalError("insert", {}, sqlite3.OperationalError("database is locked"))
+        return session()
+
+    monkeypatch.setattr(analyser.casework, "session", locked)
+    write_segment([grave(make_event)])
+
+    def raised():
+        with analyser.casework.reading() as reading:
+            return [alert for alert in alerts.find(reading) if alert.kind == "grave-match"]
+
+    await until(raised, 8)
+    assert len(failures) == 2
+    assert len(raised()) == 1
+
+
+async def test_every_listener_hears_every_change_also_a_late_one(analyser, make_event, write_segment):
+    async with analyser.subscribe() as first, analyser.subscribe() as second:
+        for number in range(3):
+            write_segment([grave(make_event, number, user=f"pupil-{number}")])
+        heard = []
+        for feed in (first, second):
+            seen = []
+            while len(seen) < 3:
+                seen += await feed.wait(5)
+            heard.append([change["revision"] for change in seen])
+        assert heard[0] == heard[1] == sorted(heard[0])
+        async with analyser.subscribe(after=0) as late:
+            assert len(await late.wait(5)) == 3
+    assert not analyser._hub.followed
+
+
+async def test_alerts_alone_do_not_rewrite_the_snapshot_and_a_new_account_does(analyser, settings, make_event, write_segment):
+    published = []
+    publish = analyser._publisher.publish
+    analyser._publisher.publish = lambda: (published.append(1), publish())
+    async with analyser.subscribe() as feed:
+        await asyncio.sleep(0.4)
+        published.clear()
+        write_segment([grave(make_event)])
+        assert await feed.wait(5)
+    await asyncio.sleep(0.4)
+    assert not published
+    with analyser.casework.session() as session:
+        account = accounts.add(session, Actor("os", "x"), "pupil9", group="pupils")
+        accounts.set_password(session, Actor("os", "x"), account, "three dull lamps")
+    await until(lambda: [a.name for a in read_snapshot(settings.snapshot.read_bytes()).accounts] == ["pupil9"])

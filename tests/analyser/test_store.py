@@ -7,7 +7,8 @@ import pytest
 from analyser import schema
 from analyser.ingest import Ingest
 from analyser.query import EventQuery
-from analyser.store import EventStore, SegmentRecord, StoreError
+from analyser.store import EventStore, SegmentRecord
+from analyser.storefile import StoreError
 from rules.event import Event
 
 KEY = bytes(range(32))

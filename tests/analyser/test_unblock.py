@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from analyser.casework import audit, unblock
@@ -160,3 +162,38 @@ def test_names_in_requests_are_not_readable_in_the_file(database):
     ask(database, Actor("user", "planted.pupil"), reason="planted reason", url="https://planted.example.org/")
     data = b"".join(path.read_bytes() for path in database.path.parent.glob("casework.db*"))
     assert b"planted" not in data
+
+
+def test_a_grant_that_ran_out_stays_over_when_the_clock_is_set_back(database):
+    grant = approve(database, ask(database))
+    with database.session() as session:
+        unblock.run_out(session, now=grant.until)
+        assert unblock.in_force(session, now=grant.until - 600) == []
+
+
+def test_of_approvals_at_the_same_moment_one_makes_a_grant(database):
+    request_id, answers = ask(database), []
+
+    def decide(number):
+        try:
+            answers.append(approve(database, request_id, Actor("account", f"boss-{number}")))
+        except UnblockError as error:
+            answers.append(error.code)
+
+    threads = [threading.Thread(target=decide, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer for answer in answers if isinstance(answer, str)] == ["decided"] * 5
+    with database.reading() as session:
+        assert len(unblock.in_force(session, now=1200)) == 1
+
+
+def test_an_unblock_for_a_room_names_one_of_the_policy(database):
+    rules = UnblockRules(sealed=lambda url: False, maximum_minutes=60, rooms=frozenset({"R1", "Hall"}))
+    with database.session() as session:
+        values = {"url": "https://example.org/", "scope": "host", "subject_kind": "room", "reason": "x", "minutes": 5}
+        assert unblock.ask(session, TEACHER, rules, subject="Hall", **values).subject == "Hall"
+        with pytest.raises(UnblockError, match=r"no room 'R9'.*Hall, R1"):
+            unblock.ask(session, TEACHER, rules, subject="R9", **values)

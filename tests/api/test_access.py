@@ -64,7 +64,8 @@ def test_a_route_is_closed_without_a_name_and_with_a_wrong_one(world: Any, metho
     for headers in ({}, {"Authorization": "Bearer sgt_wrong"}, {"Authorization": "Basic eDp5"}, {"Cookie": "schoolgate=wrong"}):
         with world.client() as client:
             answer = client.request(method, filled(path), headers=headers | {"Accept": "application/json"})
-            assert answer.status_code == 401
+            # Ten wrong tokens a minute are answered with 401, further ones with 429; both open nothing.
+            assert answer.status_code in ((401, 429) if "sgt_wrong" in str(headers) else (401,))
             assert list(answer.json()) == ["error"]
 
 
@@ -92,4 +93,4 @@ def test_the_operator_token_acts_as_the_user_of_this_machine(world: Any) -> None
         headers = {"Authorization": "Bearer operator-secret", "X-Schoolgate-Operator": "anna"}
         assert client.get("/api/v1/me", headers=headers).json()["actor"] == "os:anna"
         assert client.get("/api/v1/me", headers=headers | {"X-Schoolgate-Operator": "a b\tc"}).json()["actor"] == "os:operator"
-        assert client.get("/api/v1/me", headers={"Authorization": "Bearer operator-secre"}).status_code == 401
+        assert client.get("/api/v1/me", headers={"Authorization": "Bearer operator-secre"}).status_code in (401, 429)

@@ -1,5 +1,6 @@
 """Alerts over the API: list, read, acknowledge, outcome, and the stream of changes."""
 
+import contextlib
 import json
 import threading
 import time
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from analyser.casework import accounts
+from analyser.casework.people import Actor
 
 
 def messages(answer: httpx2.Response) -> Iterator[dict[str, str]]:
@@ -106,3 +110,35 @@ def test_governors_get_counts_without_names_and_without_small_cells(world: Any) 
         answer = governor.get("/api/v1/numbers", params={"period": "week"})
         assert answer.status_code == 200
         assert "dora" not in answer.text
+
+
+def test_every_role_that_reads_the_alert_list_is_audited_with_its_reason(world: Any) -> None:
+    with world.client("headteacher") as head:
+        for role in ("dsl", "headteacher", "administrator"):
+            with world.client(role) as client:
+                client.get("/api/v1/alerts", params={"reason": f"round of {role}"})
+                client.get("/api/v1/alerts", params={"reason": f"round of {role}"})  # within a minute: the same look
+        entries = head.get("/api/v1/audit", params={"limit": 1000}).json()["entries"]
+    looks = [(e["actor"], e["detail"]["reason"]) for e in entries if e["action"] == "alerts.read" and "round of" in e["detail"]["reason"]]
+    assert looks == [(f"token:{role}-1", f"round of {role}") for role in ("dsl", "headteacher", "administrator")]
+
+
+def test_a_stream_ends_when_its_reader_is_disabled_though_alerts_keep_coming(world: Any) -> None:
+    browser, name = world.browser("dsl")
+    began = 0.0
+    with contextlib.closing(browser), browser.stream("GET", "/api/v1/alerts/stream") as answer:
+        for number, _ in enumerate(answer.iter_lines()):
+            world.happen(user=f"flow-{number}", action="block", reason="typed-text", category="self-harm", level=5, search="x")
+            if number == 3:
+                with world.analyser.casework.session() as session:
+                    accounts.change(session, Actor("os", "t"), accounts.find(session, name), role="dsl", group=None, disabled=True)
+                began = time.monotonic()
+    assert 0 < time.monotonic() - began < 5
+
+
+def test_an_outcome_on_a_closed_alert_has_to_be_a_correction(world: Any) -> None:
+    alert = world.grave("eve")
+    outcome = {"triage": "unclear", "actions": ["warning"], "note": "x"}
+    with world.client("dsl") as dsl:
+        where = f"/api/v1/alerts/{alert['id']}/outcome"
+        assert [dsl.post(where, json=body).status_code for body in (outcome, outcome, outcome | {"correction": True})] == [200, 409, 200]

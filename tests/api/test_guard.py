@@ -154,3 +154,37 @@ def test_no_small_count_is_shown_or_can_be_worked_out_from_the_sum(counts: dict[
     shown = suppressed(Counter(counts))
     assert all(count is None or count >= 5 for count in shown.values())
     assert len([count for count in shown.values() if count is None]) != 1 or len(shown) == 1
+
+
+def test_wrong_tokens_are_slowed_down_and_right_ones_are_not(world: Any) -> None:
+    world.server._app.state.console.token_limit = AttemptLimit(10, 60)
+    with world.client() as stranger, world.client("dsl") as dsl:
+        codes = [stranger.get("/api/v1/me", headers={"Authorization": f"Bearer sgt_{n}"}).status_code for n in range(12)]
+        assert codes == [401] * 10 + [429] * 2
+        assert dsl.get("/api/v1/me").status_code == 200
+    world.server._app.state.console.token_limit = AttemptLimit(10, 60)
+
+
+def test_an_answer_never_repeats_what_was_typed(world: Any) -> None:
+    secret = "planted-secret-value"
+    with world.client("dsl") as dsl, world.client(accept="text/html") as page:
+        answers = [
+            dsl.post("/api/v1/unblock-requests", json={"url": [secret], "reason": {"x": secret}, "minutes": secret}),
+            dsl.post("/api/v1/unblock-requests", content=f'{{"reason": "{secret}'),
+            dsl.get("/api/v1/alerts", params={"limit": secret, "status": secret}),
+            page.post("/sign-in", data={"name": "x", "password": secret * 60}),
+            page.post("/sign-in", data={"password": secret}),
+        ]
+    for answer in answers:
+        assert answer.status_code == 422
+        assert secret not in answer.text
+
+
+def test_signing_in_gives_a_new_cookie_and_ends_the_old_one(world: Any) -> None:
+    browser, name = world.browser("dsl")
+    with contextlib.closing(browser):
+        old = browser.cookies["schoolgate"]
+        browser.post("/sign-in", data={"name": name, "password": "four dull green lamps"})
+        assert browser.cookies["schoolgate"] != old
+    with world.client(Cookie=f"schoolgate={old}") as thief:
+        assert thief.get("/api/v1/me").status_code == 401

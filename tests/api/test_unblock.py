@@ -40,7 +40,7 @@ def test_asked_approved_in_force_and_ended_each_reaches_the_workers_file(world: 
     with world.client("administrator") as administrator:
         assert administrator.get("/api/v1/audit/verify").json()["ok"] is True
         actions = [entry["action"] for entry in administrator.get("/api/v1/audit", params={"limit": 1000}).json()["entries"]]
-    assert [a for a in actions if a.startswith(("unblock", "grant"))][-3:] == ["unblock.ask", "unblock.approve", "grant.end"]
+    assert [a for a in actions if a.startswith(("unblock.", "grant."))][-3:] == ["unblock.ask", "unblock.approve", "grant.end"]
 
 
 def test_the_one_who_asked_cannot_approve(world: Any) -> None:
@@ -137,3 +137,28 @@ def test_going_on_past_a_warning_lifts_the_warning_only(world: Any) -> None:
     grant = next(g for g in snapshot(world).grants if g.subject == "mr.smith")
     assert (grant.lifts, grant.host, grant.scope) == ("warn", "bets.example.org", "host")
     assert msgspec.json.encode(grant)
+
+
+def test_the_block_pages_form_does_not_tell_what_is_sealed(world: Any) -> None:
+    sealed, ending = "https://unlawful.sealed.test/x", "https://co.uk/"
+    with world.client(accept="application/json") as pupil, world.client("headteacher") as head:
+        headers = world.forwarded("pupil9", "10.0.0.99")
+        answers = [
+            pupil.post("/unblock", headers=headers, data=form(world, url, "pupil9") | {"reason": "homework"}) for url in (sealed, ending)
+        ]
+        assert (answers[0].status_code, answers[0].text) == (answers[1].status_code, answers[1].text)
+        assert answers[0].status_code == 422
+        entries = head.get("/api/v1/audit", params={"limit": 1000}).json()["entries"]
+    (entry,) = [e for e in entries if e["action"] == "unblock.sealed" and e["actor"] == "user:pupil9"]
+    assert len(entry["detail"]["digest"]) == 64
+    assert "unlawful" not in str(entries)
+
+
+def test_a_look_at_everybodys_requests_is_audited(world: Any) -> None:
+    asked(world)
+    with world.client("technician", **{"X-Reason": "queue"}) as technician, world.client("headteacher") as head:
+        technician.get("/api/v1/unblock-requests")
+        technician.get("/api/v1/grants")
+        entries = head.get("/api/v1/audit", params={"limit": 1000}).json()["entries"]
+    looks = [(e["actor"], e["action"]) for e in entries if e["detail"].get("reason") == "queue"]
+    assert looks == [("token:technician-1", "unblocks.read"), ("token:technician-1", "grants.read")]

@@ -10,10 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocklists.entries import Entry, EntryError, Refused, host_entry, url_entry
+from blocklists.entries import Entry, EntryError, HostLines, Refused, host_entry, url_entry
 from blocklists.errors import ListError
-from blocklists.formats.text import read_domains, read_hosts, read_sha256, read_squidguard_urls, read_urls
-from blocklists.formats.tree import Alias, InCategory, Usage, read_squidguard, read_ut1
+from blocklists.formats.digests import read_sha256
+from blocklists.formats.domains import read_domains
+from blocklists.formats.hosts import read_hosts
+from blocklists.formats.interface import Alias, InCategory, Usage
+from blocklists.formats.tree import read_squidguard, read_ut1
+from blocklists.formats.urls import read_squidguard_urls, read_urls
+from blocklists.library import Library
 from blocklists.reading import MAX_LINE, Source, read_lines
 
 
@@ -23,6 +28,17 @@ def lines_of(data: bytes) -> list[str]:
 
 def entries(items: object) -> list[str]:
     return [item.text for item in items if isinstance(item, Entry)]  # type: ignore[attr-defined]
+
+
+def in_categories(items: object) -> list[tuple[str, str]]:
+    """Category and text of every entry, those of a block of lines too."""
+    found = []
+    for item in items:  # type: ignore[attr-defined]
+        if isinstance(item, InCategory) and isinstance(item.item, HostLines):
+            found += [(item.category, text) for text in item.item.data.decode().split()]
+        elif isinstance(item, InCategory) and isinstance(item.item, Entry):
+            found.append((item.category, item.item.text))
+    return found
 
 
 def source_lines(text: str) -> object:
@@ -171,11 +187,23 @@ def test_a_ut1_archive_gives_categories_aliases_and_usage(tmp_path: Path) -> Non
         ],
     )  # fmt: skip
     items = list(read_ut1(path))
-    assert [(i.category, i.item.text) for i in items if isinstance(i, InCategory)] == [
+    assert in_categories(items) == [
         ("publicite", "ad.test"), ("publicite", "x.test/ad"), ("child", "kids.test"),
     ]  # fmt: skip
     assert Alias("ads", "publicite") in items
     assert Usage("child", ("white",)) in items
+
+
+def test_what_a_tree_says_of_its_categories_in_two_places_is_shown(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in ("press", "games"):
+        (tree / name).mkdir(parents=True)
+        (tree / name / "domains").write_text(f"{name}.test\n")
+        (tree / name / "usage").write_text("# c\nblack\n")
+    (tree / "global_usage").write_text("# UT1\nNAME:\tpress\nDEFAULT_TYPE:\twhite\nDESC EN: x\n\nNAME:\tgames\nDEFAULT_TYPE: black\n")
+    report = Library(tmp_path / "lists").load("t", tree)
+    assert report.format == "ut1"
+    assert report.disputed_categories == {"press": ("black", "white")}
 
 
 def test_a_hostile_archive_loses_its_hostile_members_only(tmp_path: Path) -> None:
@@ -188,7 +216,7 @@ def test_a_hostile_archive_loses_its_hostile_members_only(tmp_path: Path) -> Non
         ],
     )  # fmt: skip
     items = list(read_ut1(path))
-    assert [i.item.text for i in items if isinstance(i, InCategory)] == ["good.test"]
+    assert [text for _, text in in_categories(items)] == ["good.test"]
     assert sum(isinstance(i, Refused) for i in items) == 7
 
 
@@ -203,7 +231,7 @@ def test_a_folder_tree_follows_no_link_out_of_itself(tmp_path: Path) -> None:
     (tree / "out").symlink_to(secret)
     (tree / "loop").symlink_to("loop")
     items = list(read_ut1(tree))
-    assert [i.item.text for i in items if isinstance(i, InCategory)] == ["game.test"]
+    assert [text for _, text in in_categories(items)] == ["game.test"]
     assert Alias("jeux", "games") in items
     assert sum(isinstance(i, Refused) for i in items) == 2
 
@@ -218,6 +246,6 @@ def test_a_cut_archive_is_an_error(tmp_path: Path) -> None:
 def test_a_squidguard_category_has_domains_and_urls(tmp_path: Path) -> None:
     (tmp_path / "domains").write_text("a.test\n")
     (tmp_path / "urls").write_text("b.test/x\n")
-    assert [i.item.text for i in read_squidguard(tmp_path, "games")] == ["a.test", "b.test/x"]
+    assert [text for _, text in in_categories(read_squidguard(tmp_path, "games"))] == ["a.test", "b.test/x"]
     with pytest.raises(ListError):
         list(read_squidguard(tmp_path.parent / "nothing-here", "games"))

@@ -115,7 +115,7 @@ def test_allow_lists_are_exact_strings_and_block_nothing(library: Library, tmp_p
 @pytest.mark.parametrize(
     ("name", "format_", "category", "kind", "message"),
     [
-        ("../x", "domains", "c", "block", "can't name a list"), ("x", "adblock", "c", "block", "formats are"),
+        ("../x", "domains", "c", "block", "can't name a list"), ("x", "nonsense", "c", "block", "formats are"),
         ("x", "domains", None, "block", "category"),
         ("x", "domains", "a\tb", "block", "printable"), ("x", "sha256", "c", "allow", "exact texts"),
     ],

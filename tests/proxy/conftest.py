@@ -141,6 +141,10 @@ class Origin:
     hits: Counter[str] = field(default_factory=Counter)
     heads: list[dict[str, str]] = field(default_factory=list)
     pages: dict[str, tuple[dict[str, str], bytes]] = field(default_factory=dict)
+    answers_per_connection: int = 1_000_000
+    """After so many answers the next request on a connection is read and the connection closed without a word."""
+    slow: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set to let answers to `/slow` go."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer requests on one connection until the client leaves."""
@@ -149,8 +153,10 @@ class Origin:
         if tls is not None and tls.session_reused:
             self.resumed += 1
         try:
-            while await self._answer(reader, writer):
-                pass
+            for _ in range(self.answers_per_connection):
+                if not await self._answer(reader, writer):
+                    return
+            await reader.readuntil(b"\r\n\r\n")
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -161,6 +167,8 @@ class Origin:
         path = head[0].split()[1]
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
+        if path == "/slow":
+            await self.slow.wait()
         self.hits[headers.get("host", "").partition(":")[0] + path.partition("?")[0]] += 1
         self.heads.append(headers)
         extra, content = self.pages.get(path.partition("?")[0], ({}, b"<!doctype html><title>t</title><p>Hello from the origin."))

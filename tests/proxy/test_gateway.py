@@ -61,7 +61,8 @@ async def test_an_exception_in_a_hook_answers_503_and_the_origin_is_not_contacte
     def broken(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("proxy.addon.decide", broken)
+    monkeypatch.setattr("proxy.asking.decide", broken)
+    monkeypatch.setattr("proxy.tunnels.decide", broken)
     for url in ("http://allowed.test:H/a", "https://allowed.test:S/b"):
         answer = await running.curl(url, *PAGE)
         assert answer.status == 503
@@ -83,7 +84,7 @@ async def test_a_fault_while_a_page_is_weighed_answers_503(running: Any, monkeyp
     def broken(*_: object, **__: object) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("proxy.addon.visible_text", broken)
+    monkeypatch.setattr("proxy.answering.visible_text", broken)
     answer = await running.curl("http://allowed.test:H/a", *PAGE)
     assert answer.status == 503
     assert b"Hello from the origin" not in answer.body
@@ -185,12 +186,20 @@ async def test_a_closed_port_refuses_the_tunnel(running: Any) -> None:
     assert (await running.event(method="CONNECT")).reason == "unsafe-port"
 
 
-async def test_private_addresses_are_refused_also_when_a_name_leads_there(running: Any) -> None:
+async def test_private_addresses_are_refused_also_when_a_name_leads_there(running: Any, tmp_path: Path) -> None:
     for url in ("http://10.0.0.1/", "http://169.254.169.254/latest", "http://[::ffff:10.0.0.1]/", "http://0x7f.1:9/"):
         assert (await running.curl(url)).status == 403, url
     running.gateway.upstreams.rules = running.gateway.upstreams.rules._replace(hosts={"rebind.test": "192.168.7.7"})
-    assert (await running.curl("http://rebind.test:H/p")).status == 502
-    assert (await running.event(path="/p")).reason == "private-address"
+    for url, path in (("http://rebind.test:H/p", "/p"), ("https://rebind.test:S/q", "/q")):
+        answer = await running.curl(url, *PAGE)
+        assert answer.status == 403
+        assert b"private network" in answer.body
+        event = await running.event(path=path)
+        assert (event.reason, event.status) == ("private-address", 403)
+    (tmp_path / "body").write_bytes(bytes(300_000))
+    upload = ("--data-binary", f"@{tmp_path / 'body'}", "-H", "Content-Type: video/mp4", "-H", "Expect:")
+    assert (await running.curl("http://rebind.test:H/up", *upload)).status == 403
+    assert (await running.event(path="/up")).reason == "private-address"
 
 
 async def test_headers_of_ours_are_stripped_upstream_and_alt_svc_downstream(running: Any) -> None:

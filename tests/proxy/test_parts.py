@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from proxy import bodies, checks, hello
@@ -117,6 +117,7 @@ def test_a_hello_gives_its_name_and_protocols_whole_or_in_pieces() -> None:
     assert (parsed.sni, parsed.alpn) == ("www.example.org", (b"h2", b"http/1.1"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_no_bytes_break_the_parser(noise: bytes, at: int) -> None:
     data = bytearray(client_hello("www.example.org", ["h2"]))
@@ -157,6 +158,7 @@ async def test_ten_wrong_guesses_lock_a_name_at_one_address_only() -> None:
     assert await identity.verify(Credentials("ann", "right"), "10.0.0.2", state) is not None
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_header_breaks_the_reader(value: bytes) -> None:
     for header in (value, b"Basic " + value):
@@ -172,6 +174,7 @@ def raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=5_000), st.integers(1, 6_000))
 def test_every_coding_gives_the_beginning_of_its_text(data: bytes, cap: int) -> None:
     packed = {
@@ -183,6 +186,7 @@ def test_every_coding_gives_the_beginning_of_its_text(data: bytes, cap: int) -> 
         assert bodies.decode(raw_deflate(data), "deflate", cap)[:0] == b""
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=500), st.sampled_from(["gzip", "br", "zstd", "deflate", "gzip, br", "dcb"]))
 def test_damaged_bodies_are_unreadable_and_nothing_worse(noise: bytes, coding: str) -> None:
     with contextlib.suppress(bodies.UnreadableError):

@@ -101,7 +101,7 @@ def test_a_list_is_loaded_looked_up_explained_and_removed(run: Command, installe
     source.write_text("casino.example\ncom\n")
     loaded = run("lists", "load", "mine", str(source), "--format", "domains", "--category", "gambling", state=installed)
     assert loaded.code == 0
-    assert "1 entries" in loaded.err
+    assert "1 entry" in loaded.err
     assert "list.txt:2: com is" in loaded.err
     answers = run(
         "lists", "lookup", "--json", text="http://www.casino.example/x\nhttps://bbc.co.uk\n:::\n", state=installed

@@ -8,7 +8,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from schoolgate import firstrun, wiring
-from schoolgate.address import Address
 from schoolgate.errors import Problem
 from schoolgate.paths import StatePaths
 
@@ -48,6 +47,35 @@ def test_the_next_run_changes_no_key_and_no_certificate(paths: StatePaths) -> No
     assert {path: path.read_bytes() for path in secrets} == secrets
 
 
+def test_a_start_without_a_change_builds_nothing_and_a_change_of_policy_or_sealed_lists_does(paths: StatePaths) -> None:
+    prepare(paths)
+    first = paths.current_ruleset.readlink()
+    prepare(paths)
+    assert paths.current_ruleset.readlink() == first
+    paths.policy.write_text(paths.policy.read_text() + "\n")
+    prepare(paths)
+    second = paths.current_ruleset.readlink()
+    assert second != first
+    (paths.sealed / "registry.json").touch()
+    prepare(paths)
+    assert paths.current_ruleset.readlink() != second
+
+
+def test_a_ruleset_that_lost_a_file_is_built_again(paths: StatePaths) -> None:
+    prepare(paths)
+    first = paths.current_ruleset.readlink()
+    (paths.current_ruleset / "keywords.json").unlink()
+    prepare(paths)
+    assert paths.current_ruleset.readlink() != first
+
+
+def test_a_state_folder_that_others_could_read_is_closed_and_said(paths: StatePaths) -> None:
+    prepare(paths)
+    paths.root.chmod(0o755)
+    assert "Others could look into" in prepare(paths)[0]
+    assert mode(paths.root) == 0o700
+
+
 def test_a_first_run_that_was_cut_short_is_finished(paths: StatePaths, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(wiring, "create_authority", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -85,7 +113,8 @@ def test_a_folder_that_holds_something_else_is_refused(paths: StatePaths) -> Non
 @pytest.mark.parametrize("name", ["events_key", "casework_key"])
 def test_a_lost_key_is_never_replaced_while_its_data_is_there(paths: StatePaths, name: str) -> None:
     prepare(paths)
-    paths.events.write_bytes(b"closed")
+    for data in (paths.events, paths.casework):
+        data.write_bytes(b"closed")
     key: Path = getattr(paths, name)
     key.unlink()
     with pytest.raises(Problem, match=r"is missing, and only it opens"):
@@ -137,7 +166,7 @@ def test_the_administrators_link_is_new_each_time_until_a_password_is_set(paths:
     from analyser.casework import signins
 
     prepare(paths)
-    console = Address("127.0.0.1", 8081)
+    console = "http://127.0.0.1:8081"
     first, second = wiring.first_administrator_link(paths, console), wiring.first_administrator_link(paths, console)
     assert first is not None
     assert second is not None

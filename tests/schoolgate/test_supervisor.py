@@ -46,14 +46,23 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.said: list[str] = []
+        self.recorded: list[str] = []
+        self.words: dict[str, str] = {}
         self.ready = asyncio.Event()
         self.hear = NotifySocket(folder / "notify.sock")
 
-    def part(self, name: str, script: str, order: int = 0, patience: float = 5.0) -> Part:
-        return Part(name, (sys.executable, "-S", "-c", script, str(self.folder), name), patience, order)
+    def part(self, name: str, script: str, order: int = 0, patience: float = 5.0, report: Path | None = None) -> Part:
+        return Part(name, (sys.executable, "-S", "-c", script, str(self.folder), name), patience, order, report)
+
+    def _is_ready(self, words: dict[str, str]) -> None:
+        self.words = words
+        self.ready.set()
+
+    def record(self, part: str, sentence: str) -> None:
+        self.recorded.append(f"{part}: {sentence}")
 
     def supervisor(self, *parts: Part) -> Supervisor:
-        return Supervisor(parts, self.hear, self.said.append, self.ready.set)
+        return Supervisor(parts, self.hear, self.said.append, self._is_ready, self.record)
 
     @property
     def notes(self) -> list[str]:
@@ -106,6 +115,7 @@ async def test_restarts_a_killed_part_under_a_new_generation(stage: Stage) -> No
     assert supervisor.running["w2"].generation == 1
     assert supervisor.restarts == {"w1": 1, "w2": 0}
     assert any("w1 ended unexpectedly (killed by SIGKILL)" in line for line in stage.said)
+    assert [line for line in stage.recorded if line.startswith("w1: w1 ended unexpectedly")]
     supervisor.stop()
     assert await ended(run) == 0
 
@@ -138,6 +148,56 @@ async def test_kills_a_part_that_does_not_end_and_says_so(stage: Stage) -> None:
     supervisor.stop()
     assert await ended(run) == 1
     assert any("did not end in time" in line for line in stage.said)
+
+
+WORKING = READY + "ready()\nwhile True:\n    (folder / (name + '.json')).write_text('{}'); time.sleep(0.02)"
+
+
+async def test_a_part_that_hangs_is_killed_recorded_and_started_again_and_one_that_works_is_not(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "HUNG_AFTER", 0.6)
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    names = ("w1", "w2")
+    supervisor = stage.supervisor(*(stage.part(name, WORKING, report=stage.folder / f"{name}.json") for name in names))
+    run = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(stage.ready.wait(), 10)
+    os.kill(supervisor.running["w1"].process.pid, signal.SIGSTOP)
+    await until(lambda: supervisor.running["w1"].generation == 2 and supervisor.running["w1"].ready.is_set())
+    assert supervisor.running["w2"].generation == 1
+    assert any("w1 gave no sign of life" in line for line in stage.recorded)
+    supervisor.stop()
+    assert await ended(run) == 0
+
+
+async def test_nothing_is_killed_while_no_report_can_be_written(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HUNG_AFTER", 0.1)
+    monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(module, "_writable", lambda _: False)
+    supervisor = stage.supervisor(stage.part("w1", SERVE, report=stage.folder / "w1.json"))
+    run = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(stage.ready.wait(), 10)
+    await asyncio.sleep(0.5)
+    assert supervisor.running["w1"].generation == 1
+    supervisor.stop()
+    assert await ended(run) == 0
+
+
+async def test_hands_on_what_a_part_says_with_its_readiness_and_tells_the_first_start(stage: Stage) -> None:
+    said = READY + (
+        "import signal\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nnote(os.environ['SCHOOLGATE_FIRST_START'])\n"
+        "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect(os.environ['NOTIFY_SOCKET'])\n"
+        "s.sendall(b'READY=1\\nX_SCHOOLGATE_LINK=http://x/y')\nwhile True: time.sleep(60)"
+    )
+    supervisor = stage.supervisor(stage.part("console", said))
+    run = asyncio.create_task(supervisor.run())
+    await asyncio.wait_for(stage.ready.wait(), 10)
+    assert stage.words["X_SCHOOLGATE_LINK"] == "http://x/y"
+    assert stage.notes == ["console 1"]
+    os.kill(supervisor.running["console"].process.pid, signal.SIGKILL)
+    await until(lambda: stage.notes == ["console 1", "console 0"])
+    supervisor.stop()
+    assert await ended(run) == 0
 
 
 async def test_a_word_from_a_stranger_does_not_make_a_part_ready(stage: Stage) -> None:
@@ -174,7 +234,7 @@ def test_children_end_when_the_supervisor_is_killed(tmp_path: Path) -> None:
         from schoolgate.supervisor import Supervisor
         folder = pathlib.Path({str(tmp_path)!r})
         part = Part("w1", (sys.executable, "-c", {child + SERVE!r}, str(folder), "w1"), 5.0, 0)
-        s = Supervisor([part], NotifySocket(folder / "n.sock"), print, lambda: print(s.running["w1"].process.pid, flush=True))
+        s = Supervisor([part], NotifySocket(folder / "n.sock"), print, lambda _: print(s.running["w1"].process.pid, flush=True))
         asyncio.run(s.run())
     """)
     with subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, text=True) as process:

@@ -1,0 +1,201 @@
+"""Make a list live, or hold it for a second person where a guard objects; nobody approves what they proposed themselves."""
+
+import secrets
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from analyser.casework import audit
+from analyser.casework.clock import moment
+from analyser.casework.columns import folded, keys_of
+from analyser.casework.database import CaseworkDatabase
+from analyser.casework.list_models import ListChange
+from analyser.casework.models import Account, Token
+from analyser.casework.people import Actor, persons_of
+from analyser.casework.signins import token_actor
+from analyser.lists.errors import ChangeError
+from analyser.lists.preview import Preview
+from analyser.lists.trial import Proposal, Trial, trial
+from blocklists.errors import ListError
+from blocklists.library import Library, LoadReport
+from blocklists.reading import sha256_of
+
+APPROVERS: Final = ("administrator", "technician", "dsl", "headteacher")
+"""Roles of the console that may approve a held list."""
+FOLDER: Final = ".held"
+"""Below the folder of the lists: a copy of each list that waits."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of a proposal: live, or held as a change with a number."""
+
+    report: LoadReport | None
+    change: int | None
+
+
+def enough_approvers(session: Session) -> bool:
+    """True once two people could approve at the console: before that nobody could be the second."""
+    able = select(func.count()).select_from(Account)
+    able = able.where(Account.role.in_(APPROVERS), Account.disabled.is_(False), Account.password_hash.is_not(None))
+    return (session.scalar(able) or 0) >= 2
+
+
+def offer(database: CaseworkDatabase, tried: Trial, found: Preview, proposer: str, *, now: float | None = None) -> Outcome:
+    """Make a tried list live, or hold it where its preview says so; `proposer` is a written actor. Raises `ListError`.
+
+    A list that becomes live is compiled; the caller builds the ruleset.
+    """
+    name = tried.proposal.name
+    if not found.held:
+        # Written before: what is live without a word in the audit would be worse than a word too many.
+        detail = _detail(found)
+        with database.session() as session:
+            audit.append(session, proposer, "lists.load", f"list:{name}", detail, now=now)
+            _withdraw(session, name, proposer, moment(now))
+        return Outcome(tried.adopt(), None)
+    held = tried.library.folder / FOLDER / secrets.token_hex(8)
+    source = Path(tried.proposal.path)
+    try:
+        held.mkdir(mode=0o700, parents=True)
+        copy = held / source.resolve().name
+        if source.is_dir():
+            shutil.copytree(source, copy, symlinks=True)
+        else:
+            shutil.copyfile(source, copy)
+        proposal = msgspec.structs.replace(tried.proposal, path=str(copy), format=found.format)
+        with database.session() as session:
+            _withdraw(session, name, proposer, moment(now))
+            row = ListChange(
+                name=name, proposal=msgspec.json.encode(proposal).decode(), sha256=sha256_of(copy),
+                findings=msgspec.json.encode(found.objections).decode(), preview=msgspec.json.encode(found).decode(),
+                proposed=moment(now), proposed_by=proposer, proposed_by_key=keys_of(session).digest(proposer), status="pending",
+            )  # fmt: skip
+            session.add(row)
+            session.flush()
+            objections = [objection.message for objection in found.objections if objection.blocks]
+            audit.append(session, proposer, "lists.hold", f"list-change:{row.id}", _detail(found) | {"why": objections[:20]}, now=now)
+            number = row.id
+    except OSError as error:
+        shutil.rmtree(held, ignore_errors=True)
+        raise ListError(f"The list can't be kept for a second person ({error.strerror}); make room and load it again.") from error
+    except BaseException:
+        shutil.rmtree(held, ignore_errors=True)
+        raise
+    sweep(database, tried.library)
+    return Outcome(None, number)
+
+
+def approve(
+    database: CaseworkDatabase, library: Library, number: int, actor: Actor, *, note: str = "", now: float | None = None
+) -> LoadReport:  # fmt: skip
+    """Make a held list live; never by the one who proposed it. Raises `ChangeError` and `ListError`; the caller builds the ruleset."""
+    with database.session() as session:
+        row = _pending(session, number)
+        if _proposers(session, row.proposed_by) & _persons(actor):
+            raise ChangeError("The one who loaded the list can't approve it; somebody else has to look at it.", "same-person")
+        proposal = msgspec.json.decode(row.proposal, type=Proposal)
+        if not Path(proposal.path).exists() or sha256_of(Path(proposal.path)) != row.sha256:
+            raise ChangeError("The copy of the list that was looked at is gone or was changed; load the list again.", "stale")
+        # Before the list is live: an approval that is cut off half-way was an approval all the same, and can be given again.
+        why = [finding["message"] for finding in msgspec.json.decode(row.findings) if finding["blocks"]]
+        detail = {"list": row.name, "sha256": row.sha256, "proposed_by": row.proposed_by, "why": why[:20], "note": note[:500]}
+        audit.append(session, actor.written, "lists.approve", f"list-change:{number}", detail, now=now)
+    with trial(library, proposal) as tried:
+        report = tried.adopt()
+    with database.session() as session:
+        _decide(_pending(session, number), "approved", actor, note, now)
+    sweep(database, library)
+    return report
+
+
+def refuse(
+    database: CaseworkDatabase, library: Library, number: int, actor: Actor, *, note: str = "", now: float | None = None
+) -> None:  # fmt: skip
+    """Throw a held list away; the one who proposed it may do that, too."""
+    with database.session() as session:
+        row = _pending(session, number)
+        _decide(row, "refused", actor, note, now)
+        audit.append(session, actor.written, "lists.refuse", f"list-change:{number}", {"list": row.name, "note": note[:500]}, now=now)
+    sweep(database, library)
+
+
+def changes(session: Session, *, status: str | None = None, limit: int = 100) -> list[ListChange]:
+    """Return held changes, newest first."""
+    query = select(ListChange).order_by(ListChange.id.desc()).limit(limit)
+    return list(session.scalars(query if status is None else query.where(ListChange.status == status)))
+
+
+def find(session: Session, number: int) -> ListChange:
+    """Return a change; raises `ChangeError`."""
+    row = session.get(ListChange, number)
+    if row is None:
+        raise ChangeError(f"There is no held list number {number}; `lists changes` shows them.", "not-found")
+    return row
+
+
+def view(row: ListChange) -> dict[str, Any]:
+    """Return a change as the API shows it."""
+    return {
+        "id": row.id, "name": row.name, "sha256": row.sha256, "objections": msgspec.json.decode(row.findings),
+        "preview": msgspec.json.decode(row.preview), "proposed": row.proposed, "proposed_by": row.proposed_by, "status": row.status,
+        "decided": row.decided, "decided_by": row.decided_by, "note": row.note,
+    }  # fmt: skip
+
+
+def sweep(database: CaseworkDatabase, library: Library) -> None:
+    """Delete the copies of lists on which somebody has decided, and what a killed command left."""
+    above = library.folder / FOLDER
+    if not above.is_dir():
+        return
+    with database.session() as session:  # writing: nobody else adds a change meanwhile
+        rows = session.scalars(select(ListChange.proposal).where(ListChange.status == "pending"))
+        kept = {Path(msgspec.json.decode(text, type=Proposal).path).parent.name for text in rows}
+        for folder in above.iterdir():
+            if folder.name not in kept and moment() - folder.stat().st_mtime > _SETTLING:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+_SETTLING = 600
+"""Seconds in which a fresh copy may not have its record yet."""
+
+
+def _pending(session: Session, number: int) -> ListChange:
+    row = find(session, number)
+    if row.status != "pending":
+        raise ChangeError(f"This change was {row.status} already.", "decided")
+    return row
+
+
+def _decide(row: ListChange, status: str, actor: Actor, note: str, now: float | None) -> None:
+    row.status, row.decided, row.decided_by, row.note = status, moment(now), actor.written, note.strip()[:500] or None
+
+
+def _withdraw(session: Session, name: str, proposer: str, at: float) -> None:
+    """A newer version takes the place of one that waits."""
+    for row in session.scalars(select(ListChange).where(ListChange.name == name, ListChange.status == "pending")):
+        row.status, row.decided, row.decided_by, row.note = "refused", at, proposer, "a newer version took its place"
+
+
+def _proposers(session: Session, written: str) -> frozenset[str]:
+    """Who counts as the one who proposed: for a token, its maker too; a user of this machine and an account of one name are one."""
+    persons = persons_of(written) | {folded(written).removeprefix("os:")}
+    if written.startswith("token:"):
+        token = session.scalar(select(Token).where(Token.name == written.removeprefix("token:")))
+        if token is not None:
+            persons |= token_actor(token).persons
+    return frozenset(persons)
+
+
+def _persons(actor: Actor) -> frozenset[str]:
+    return actor.persons | {person.removeprefix("os:") for person in actor.persons}
+
+
+def _detail(found: Preview) -> dict[str, Any]:
+    return {
+        "format": found.format, "kind": found.kind, "entries": found.entries, "refused": found.refused, "added": found.change.added,
+        "removed": found.change.removed,
+    }  # fmt: skip

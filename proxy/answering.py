@@ -1,0 +1,145 @@
+"""Hooks of answers: stream them, or hold a page back until its words are weighed."""
+
+import time
+
+import msgspec
+from mitmproxy import http
+
+from proxy import bodies
+from proxy.clean import CleanPages
+from proxy.hooks import BAD, Hooks, guarded
+from proxy.visit import Exchange
+from rules.decide import decide
+from rules.decision import Action, Reason
+from rules.page import is_text, visible_text
+
+_PAGE_REASONS = frozenset({Reason.DEFAULT, Reason.TYPED_TEXT, Reason.LIST})
+"""Decisions after which the text of the answer can still change something (see the order in `rules.decide`)."""
+_PAGE_USES = frozenset({"", "document", "iframe", "frame", "embed", "object"})
+_ANSWER_HEADERS = frozenset({b"content-type", b"content-length", b"content-encoding", b"alt-svc", b"transfer-encoding"})
+
+
+class AnswerHooks(Hooks):
+    """Decides about answers and writes exchanges down."""
+
+    clean_pages: CleanPages
+
+    @guarded
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Stream the answer, unless its text has to be weighed."""
+        exchange: Exchange | None = flow.metadata.get("exchange")
+        response = flow.response
+        assert response is not None
+        if exchange is None:
+            raise RuntimeError("an answer without a decision")
+        headers = _take_answer_headers(response)
+        exchange.content_type = headers.get(b"content-type", b"").decode("latin-1")
+        exchange.media_type = exchange.content_type.split(";", 1)[0].strip().lower()[:100]
+        length = headers.get(b"content-length")
+        exchange.length = int(length) if length is not None and length.isdigit() else -1
+        if exchange.decision is None or exchange.decision.action.stops or exchange.fault:
+            return
+        if self._reads_page(exchange, response):
+            exchange.coding = headers.get(b"content-encoding", b"").decode("latin-1")
+            assert exchange.ruleset is not None
+            flow.metadata["response_limit"] = exchange.ruleset.policy.limits.page_bytes
+        elif exchange.length >= 0:
+            response.stream = True
+        else:
+            exchange.counter = bodies.Counter()
+            response.stream = exchange.counter
+
+    def _reads_page(self, exchange: Exchange, response: http.Response) -> bool:
+        """Weigh pages that somebody looks at, whole ones only, where the policy wants it and it can still matter."""
+        decision, ruleset, request = exchange.decision, exchange.ruleset, exchange.request
+        if decision is None or ruleset is None or request is None or response.status_code == 206 or response.status_code < 200:
+            return False
+        if decision.reason not in _PAGE_REASONS or not (exchange.page or exchange.wanted in _PAGE_USES) or exchange.length == 0:
+            return False
+        if decision.reason is Reason.LIST and decision.action is not Action.ALLOW:
+            return False
+        policy = ruleset.policy
+        return policy.limits.page_bytes > 0 and is_text(exchange.content_type) and policy.reads_text(request.url.host)
+
+    @guarded
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Weigh a page that was held back, then write the exchange down."""
+        exchange: Exchange | None = flow.metadata.get("exchange")
+        response = flow.response
+        assert response is not None
+        if exchange is None or exchange.done:
+            return
+        content = response.data.content
+        if content and not response.stream and "response_limit" in flow.metadata:
+            exchange.length = len(content)
+            replacement = self._weigh_page(exchange, content)
+            if replacement is not None:
+                flow.response = response = replacement
+                response.timestamp_start = response.timestamp_end = time.time()
+        self._record(exchange, flow.request.method, response.status_code)
+
+    def weigh_response(self, flow: http.HTTPFlow, body: bytes) -> http.Response | None:
+        """Weigh the beginning of a page that is too long to be held; an answer takes the page's place."""
+        exchange: Exchange = flow.metadata["exchange"]
+        limit = flow.metadata.pop("response_limit")
+        try:
+            replacement = self._weigh_page(exchange, body[:limit])
+        except Exception as error:  # noqa: BLE001 - fail closed
+            self.fail(flow, "weigh_response", error)
+            return flow.response
+        if replacement is None and exchange.length < 0 and flow.response is not None:
+            exchange.counter = bodies.Counter()
+            exchange.counter.size = len(body)
+        return replacement
+
+    def _weigh_page(self, exchange: Exchange, body: bytes) -> http.Response | None:
+        request, ruleset = exchange.request, exchange.ruleset
+        assert request is not None
+        assert ruleset is not None
+        limits, keywords = ruleset.policy.limits, ruleset.keywords
+        page = self.clean_pages.page(body, exchange.content_type, exchange.coding, keywords, limits)
+        if self.clean_pages.knows(page):
+            return None
+        try:
+            plain = bodies.decode(body, exchange.coding, limits.page_bytes) if exchange.coding else body
+        except bodies.UnreadableError:
+            return None  # what we can't decode, no browser that came through here can either
+        text = visible_text(plain, exchange.content_type, limit=limits.page_characters)
+        if not text or not keywords.weigh(text, "page").themes:
+            # No phrase for anybody, so the decision that let the request through stands.
+            self.clean_pages.add(page)
+            return None
+        weighed = msgspec.structs.replace(request, page_text=text)
+        exchange.decision = decision = decide(weighed, ruleset, self.live.state)
+        if decision.matches:
+            exchange.page_text = text
+        if not decision.action.stops:
+            return None
+        return self._page(exchange)
+
+    @guarded
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Write down an exchange that ended without an answer: the site failed, or the person left."""
+        exchange: Exchange | None = flow.metadata.get("exchange")
+        message = flow.error.msg if flow.error is not None else ""
+        if exchange is None:
+            exchange = self._exchange(flow, self._visit(flow))
+            exchange.decision = BAD
+            self._record(exchange, flow.request.method, 400)
+            return
+        gone = "disconnect" in message or "closed by client" in message or "stream reset" in message
+        status = flow.response.status_code if flow.response is not None else 0 if gone else 502
+        self._record(exchange, flow.request.method, status)
+
+
+def _take_answer_headers(response: http.Response) -> dict[bytes, bytes]:
+    """Return the fields of an answer that matter here, and take `Alt-Svc` out: it would lead browsers past the gateway."""
+    found: dict[bytes, bytes] = {}
+    fields = response.data.headers.fields
+    for field in fields:
+        name = field[0].lower()
+        if name in _ANSWER_HEADERS:
+            found[name] = field[1]
+    if b"alt-svc" in found:
+        response.data.headers.fields = tuple([field for field in fields if field[0].lower() != b"alt-svc"])
+    return found
