@@ -28,7 +28,7 @@ from rules.ruleset import Ruleset
 log = structlog.get_logger()
 
 INGEST_SECONDS: Final = 0.05
-HOLD_SECONDS: Final = 0.8
+HOLD_SECONDS: Final = 0.3
 """Plain allowed requests wait this long for company; the rest is stored at once, since an alert is due within a second."""
 CASEWORK_SECONDS: Final = 0.1
 RULES_SECONDS: Final = 0.5

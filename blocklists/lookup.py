@@ -26,7 +26,11 @@ def lookup_lines(index: ListIndex, allow: AllowIndex, lines: Iterable[str]) -> I
         answer: dict[str, Any] = {
             "url": text,
             "categories": list(dict.fromkeys(hit.category for hit in found)),
-            "hits": [{"list": hit.list, "entry": hit.entry, "kind": hit.kind} for hit in found],
+            # One entry that stands in several categories is one hit.
+            "hits": [
+                {"list": name, "entry": entry, "kind": kind}
+                for name, entry, kind in dict.fromkeys((h.list, h.entry, h.kind) for h in found)
+            ],
         }
         allowed = allow.find(url) or next(iter(index.exceptions(url)), None)
         if allowed is not None:

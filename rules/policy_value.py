@@ -14,6 +14,9 @@ from rules.schedule import local_time
 from rules.school_lists import EntryIndex, SchoolEntry
 from rules.settings import Category, Gateway, Limits, Retention, School, TextSettings, ThemeScore
 
+SERVICE = "service:"
+"""Start of a category that only names a service, for example `service:youtube`: no reason to block unless the policy says so."""
+
 
 class Policy(msgspec.Struct, frozen=True, eq=False):
     """A valid policy; never changed, only replaced."""
@@ -86,6 +89,8 @@ class Policy(msgspec.Struct, frozen=True, eq=False):
         action = rules.actions.get(category)
         if action is not None:
             return action, f"groups.{rules.name}.actions.{category}"
+        if category.startswith(SERVICE):
+            return Action.ALLOW, "services"
         return rules.other_categories, f"groups.{rules.name}.other_categories"
 
     def default_action(self, group: str, at: float) -> Action:

@@ -126,9 +126,14 @@ def install_starter_lists(paths: StatePaths, say: Callable[[str], None]) -> None
     """
     if paths.current_ruleset.is_symlink() or any(paths.sealed.iterdir()):
         return
+    from blocklists import starter
     from blocklists.sealed import install_test_list
 
     install_test_list(paths.sealed)
+    lists = library(paths)
+    starter.install_starter_lists(lists)
+    lists.compile()
+    say("Loaded the starter lists: ways around the filter, search engines without a safe mode, a test host for each category.")
     say("Loaded the sealed test list, which shows that such lists are obeyed; members load the real ones with `lists load --sealed`.")
 
 
