@@ -76,7 +76,11 @@ def _workers(run: Path, at: float, health: Health) -> None:
         name = report.get("name", path.stem)
         if stale:
             state = "does not answer" if alive else "has stopped"
-            health.conditions.append(Condition("worker", f"The gateway worker {name} {state}; look at its log, and restart the gateway."))
+            health.conditions.append(
+                Condition(
+                    "worker", f"The gateway worker {name} {state}; it is started again by itself; if this comes back, look at its log."
+                )
+            )
         if report.get("events_dropped"):
             sentence = f"The gateway worker {name} had to drop {report['events_dropped']} events, because its spool could not be written."
             health.conditions.append(Condition("spool", sentence))

@@ -45,7 +45,8 @@ def pac(request: Request, console: Desk) -> Response:
     """Give the proxy auto-configuration: everything through the gateway, without a way around it."""
     host = console.settings.proxy_host
     if host in ("0.0.0.0", "::", ""):  # noqa: S104  (a name for "any of ours", which a client can't connect to)
-        host = request.url.hostname or "localhost"
+        through = subject_of(request)
+        host = (through.gateway if through is not None else None) or request.url.hostname or "localhost"
     literal = f"[{host}]" if ":" in host else host
     # No DIRECT at the end: a gateway that is down must not open the web. Names without a dot and loopback never leave the site.
     text = (

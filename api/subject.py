@@ -26,6 +26,8 @@ class ForwardedSubject(msgspec.Struct, frozen=True):
     group: str | None = None
     room: str | None = None
     source: str | None = None
+    gateway: str | None = None
+    """Address at which the client reached the gateway."""
 
     @property
     def name(self) -> str:

@@ -14,7 +14,6 @@ cache, opens without reading, keeps category and list with every key, and needs 
 needs twenty. A Python set answers faster, but each worker holds a copy of its own at about 100 bytes an entry. A trie
 keeps the text and is smaller; building it takes several times as long and as much memory, and a hit needs a second table
 for list, category and kind. LMDB keeps text and value too, at four times the size, and a look-up opens a transaction.
-A first-level bitmap that rejects absent keys was tried and left out: it saves one step of two and costs a byte an entry.
 """
 
 import argparse

@@ -37,7 +37,8 @@ def fill(store: EventStore, events: int, hosts: int) -> None:
         "id": "md5(CAST(n AS VARCHAR))", "time": f"make_timestamp(CAST(({NOW} - 604000 + n * 604000.0 / {events}) * 1e6 AS BIGINT))",
         "worker": "'worker-1'", "client_address": "'10.0.' || (n % 4) || '.' || (n % 250)",
         "group": "CASE WHEN n % 10 = 0 THEN 'staff' ELSE 'pupils' END", "identity_source": "'proxy-auth'",
-        "action": "CASE WHEN hash(n) % 50 = 0 THEN 'block' ELSE 'allow' END", "reason": "CASE WHEN hash(n) % 50 = 0 THEN 'list' ELSE 'default' END",
+        "action": "CASE WHEN hash(n) % 50 = 0 THEN 'block' ELSE 'allow' END",
+        "reason": "CASE WHEN hash(n) % 50 = 0 THEN 'list' ELSE 'default' END",
         "user": "'user' || (hash(n) % 1200)", "method": "'GET'", "scheme": "'https'", "port": "443",
         "host": f"'www.site' || CAST(floor({hosts} * pow(random(), 3)) AS BIGINT) || '.example.org'", "registrable_domain": "'example.org'",
         "path": "'/lessons/' || (hash(n) % 5000) || '/page.html'", "page": "n % 4 = 0", "status": "200", "media_type": "'text/html'",
@@ -101,7 +102,8 @@ def main() -> int:
             print(f"preview {times[-1]:.2f} s: list read and compiled in {read:.2f} s, traffic in {traffic.seconds:.2f} s")
         print(
             f"{traffic.pages:,} pages; newly blocked {traffic.blocked.requests:,} of {traffic.blocked.users:,} users on "
-            f"{traffic.blocked.hosts:,} hosts; opened {traffic.opened.requests:,}; entries +{found.change.added:,} -{found.change.removed:,}"
+            f"{traffic.blocked.hosts:,} hosts; opened {traffic.opened.requests:,}; "
+            f"entries +{found.change.added:,} -{found.change.removed:,}"
         )
         store.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -160,7 +160,8 @@ def _among(keys: Keys, known: Keys) -> NDArray[np.bool_]:
     """Say for each key whether it is one of the known ones, which stand in order."""
     if not len(known):
         return np.zeros(len(keys), bool)
-    return known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+    same: NDArray[np.bool_] = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys
+    return same
 
 
 def _without(keys: Keys, known: Keys) -> Keys:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from blocklists.entries import EntryError, host_entry
 from blocklists.library import Library, LoadReport
+from blocklists.stored import ListKind
 
 _PUBLISHER = "Schoolgate"
 _LICENCE = "Apache-2.0"
@@ -13,11 +14,14 @@ _FILES = {
     "starter-doh": ("doh-resolvers.txt", "domains", "filter-bypass"),
     "starter-vpn": ("vpn-endpoints.txt", "domains", "filter-bypass"),
     "starter-search": ("search-without-safe-mode.txt", "domains", "search-without-safe-mode"),
+    "starter-help": ("help-stays-open.txt", "domains", "help"),
     "starter-tests": ("test-hosts.csv", "csv", None),
     "starter-services": ("services.csv", "csv", None),
 }
 """List to file, format and category."""
 SERVICES = "starter-services"
+HELP = "starter-help"
+"""An allow list: help for children stays open."""
 
 
 class StarterHost(NamedTuple):
@@ -38,8 +42,9 @@ def install_starter_lists(library: Library, *, services: bool = False) -> list[L
     reports = []
     for name, (file, format_, category) in _FILES.items():
         if name != SERVICES or services:
+            kind: ListKind = "allow" if name == HELP else "block"
             with as_file(files("blocklists") / "data" / "starter" / file) as path:
-                reports.append(library.load(name, path, format_, category, publisher=_PUBLISHER, licence=_LICENCE))
+                reports.append(library.load(name, path, format_, category, kind, publisher=_PUBLISHER, licence=_LICENCE))
     return reports
 
 

@@ -1,5 +1,6 @@
 """Keyword sets at work: one automaton finds every phrase in one pass, then weights become themes."""
 
+import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -66,6 +67,15 @@ class KeywordMatcher:
             self._automaton.add_word(pattern, tuple(found))
         if by_pattern:
             self._automaton.make_automaton()
+
+    def at(self, thresholds: dict[str, int] | None) -> "KeywordMatcher":
+        """Return a matcher of the same phrases for other thresholds; the compiled phrases are shared, not built again."""
+        wanted = {**DEFAULT_THRESHOLDS, **(thresholds or {})}
+        if wanted == self.thresholds:
+            return self
+        other = copy.copy(self)
+        other.thresholds = wanted
+        return other
 
     @classmethod
     def build(cls, sets: Iterable[KeywordSet], thresholds: dict[str, int] | None = None) -> Self:

@@ -110,7 +110,7 @@ def _load(folder: Path, previous: Ruleset | None) -> Ruleset:
     if previous is not None and same("policy.toml", "keywords.json") and _source_of(previous) == manifest.policy_source:
         policy, keywords = previous.policy, previous.keywords
     else:
-        policy, keywords = _policy_of(folder, manifest)
+        policy, keywords = _policy_of(folder, manifest, previous if same("keywords.json") else None)
     _check_sealed(policy, sealed)
     return Ruleset(
         manifest.version, policy,
@@ -132,15 +132,17 @@ def _check_sealed(policy: Policy, sealed: SealedLists) -> None:
             raise RulesetError("gateway.own_host is on a sealed list; choose another name for the gateway's own pages.")
 
 
-def _policy_of(folder: Path, manifest: Manifest) -> tuple[Policy, KeywordMatcher]:
+def _policy_of(folder: Path, manifest: Manifest, previous: Ruleset | None) -> tuple[Policy, KeywordMatcher]:
+    """Read the policy; `previous` is a ruleset with the same keyword sets, whose compiled phrases serve again."""
     # Keyword files were frozen into keywords.json when the ruleset was built: a file that changes later changes nothing here.
     text = (folder / "policy.toml").read_text(encoding="utf-8")
-    sets = frozen_sets((folder / "keywords.json").read_bytes())
+    sets = previous.policy.keyword_sets if previous is not None else frozen_sets((folder / "keywords.json").read_bytes())
     try:
         policy = parse_policy(text, manifest.policy_source, keyword_sets=sets)
     except PolicyError as error:
         raise RulesetError(f"The policy of the ruleset {folder} is not valid: {error.problems[0]}") from error
-    return policy, KeywordMatcher.build(sets, policy.text.thresholds)
+    thresholds = policy.text.thresholds
+    return policy, previous.keywords.at(thresholds) if previous is not None else KeywordMatcher.build(sets, thresholds)
 
 
 def _sealed_of(folder: Path, manifest: Manifest, previous: Ruleset | None) -> SealedLists:

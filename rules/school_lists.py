@@ -63,6 +63,15 @@ class EntryIndex:
                             return entry
         return None
 
+    def divides(self, url: CanonicalUrl, group: str) -> bool:
+        """True when an entry for the group names a part of the URL's site, so that its host alone does not tell."""
+        by_host = self._by_host
+        return bool(by_host) and any(
+            (entry.path != "/" or entry.query is not None) and (not entry.groups or group in entry.groups)
+            for suffix in url.host_suffixes
+            for entry in by_host.get(suffix, ())
+        )
+
 
 def read_entry(text: str, category: str, groups: frozenset[str] = frozenset()) -> SchoolEntry:
     """Read `example.org`, `example.org/path` or `https://example.org/page?id=1`; raises `ValueError` with a sentence.

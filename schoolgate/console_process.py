@@ -11,11 +11,12 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from analyser.lists.schedule import keep_fresh
 from analyser.service import Analyser, AnalyserSettings
 from api.app import create_app
 from api.server import ConsoleServer, make_server
 from api.settings import ConsoleSettings
-from schoolgate import admin, notify
+from schoolgate import admin, notify, refresh
 from schoolgate.address import Address, listen_shared
 from schoolgate.consoleoptions import ConsoleOptions
 from schoolgate.errors import Problem
@@ -67,7 +68,12 @@ async def _serve(
         servers = [make_server(app, ready) for _ in listeners]
         if options.certificate is not None and options.key is not None:
             _speak_https(servers[0], options.certificate, options.key)
-        await _all(servers, listeners)
+        refreshing = asyncio.create_task(keep_fresh(analyser.casework, refresh.command(paths, config)))
+        try:
+            await _all(servers, listeners)
+        finally:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
         paths.operator_token.unlink(missing_ok=True)
         paths.console_file.unlink(missing_ok=True)
     finally:

@@ -74,6 +74,10 @@ def preview(trial: Trial, policy: Policy, traffic: Traffic | None, *, second_per
         found += _by_traffic(traffic)
     if report.kind == "allow" and second_person:
         found.append(Objection("allow", "", "An allow list opens what the lists block, so a second person has to approve it.", True))
+    if trial.before is None and report.kind == "block":
+        # A big list of categories names a vital host now and then; a first load by a person says so. A list in use that
+        # begins to name one has gone wrong at its publisher's, and waits.
+        found = [msgspec.structs.replace(one, blocks=one.blocks and one.rule not in _OF_VITAL_HOSTS) for one in found]
     if not second_person:
         found = [msgspec.structs.replace(objection, blocks=False) for objection in found]
     return Preview(
@@ -106,6 +110,7 @@ def objections(trial: Trial, policy: Policy, old: Sequence[Section], new: Sequen
     return [Objection(finding.rule, finding.entry, finding.message, finding.blocks) for finding in kept]
 
 
+_OF_VITAL_HOSTS = ("vital", "platform")
 _OF_THE_WHOLE = ("shrank", "grew", "refused", "suffix")
 
 

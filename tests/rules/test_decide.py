@@ -267,3 +267,20 @@ def test_explanation_of_a_sealed_address_does_not_repeat_it(school: Ruleset) -> 
     shown = explained(SEALED_URLS[0], question(SEALED_URLS[0], school), school, State())
     assert shown["url"] == SEALED_URL
     assert "sealed.test" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("scope", "target", "path", "covered"),
+    [
+        ("exact", "/a?x=1&y=2", "/a?x=1&y=2", True),
+        ("exact", "/a?x=1&y=2", "/a?x=1%26y=2", False),
+        ("exact", "/a?x=1", "/a?x=1&", False),
+        ("exact", "/a", "/a", True),
+        ("path", "/canals", "/canals/1", True),
+        ("path", "/canals", "/canals/..;/secret", False),
+        ("path", "/canals", "/canals/x%5C..%5csecret", False),
+    ],
+)
+def test_a_grant_covers_no_address_that_a_site_may_read_as_another(scope: Scope, target: str, path: str, covered: bool) -> None:
+    grant = Grant("g", scope, "example.org", target, "group", "pupils", 0, 9e9)
+    assert grant.covers(canonicalise("https://example.org" + path)) is covered

@@ -211,3 +211,12 @@ def test_public_speeches_and_plays_weigh_nothing_grave_as_pages(starter: Keyword
         texts = [archive.read(name).decode("utf-8", "replace") for name in archive.namelist() if name.endswith(".txt")]
     assert len(texts) > 20
     assert [text[:40] for text in texts if any(theme.level >= 4 for theme in starter.weigh(text, "page").themes)] == []
+
+
+def test_other_thresholds_need_no_new_compilation() -> None:
+    first = matcher(phrase("bad word", weight=60))
+    same, higher = first.at({}), first.at({"search": 500})
+    assert same is first
+    assert first.weigh("bad word", "search").themes
+    assert not higher.weigh("bad word", "search").themes
+    assert higher._automaton is first._automaton
