@@ -11,12 +11,15 @@ from proxy.hooks import BAD, Hooks, guarded
 from proxy.visit import Exchange
 from rules.decide import decide
 from rules.decision import Action, Reason
-from rules.page import is_text, visible_text
+from rules.page import SNIFFED, is_text, looks_binary, must_sniff, visible_text
 
 _PAGE_REASONS = frozenset({Reason.DEFAULT, Reason.TYPED_TEXT, Reason.LIST})
 """Decisions after which the text of the answer can still change something (see the order in `rules.decide`)."""
 _PAGE_USES = frozenset({"", "document", "iframe", "frame", "embed", "object"})
 _ANSWER_HEADERS = frozenset({b"content-type", b"content-length", b"content-encoding", b"alt-svc", b"transfer-encoding"})
+
+_JOINED = frozenset({b"content-type", b"content-encoding"})
+"""Fields that count all together when they stand there twice."""
 
 
 class AnswerHooks(Hooks):
@@ -43,6 +46,8 @@ class AnswerHooks(Hooks):
             exchange.coding = headers.get(b"content-encoding", b"").decode("latin-1")
             assert exchange.ruleset is not None
             flow.metadata["response_limit"] = exchange.ruleset.policy.limits.page_bytes
+            if not exchange.coding and must_sniff(exchange.content_type):
+                flow.metadata["response_sniff"] = True
         elif exchange.length >= 0:
             response.stream = True
         else:
@@ -52,14 +57,18 @@ class AnswerHooks(Hooks):
     def _reads_page(self, exchange: Exchange, response: http.Response) -> bool:
         """Weigh pages that somebody looks at, whole ones only, where the policy wants it and it can still matter."""
         decision, ruleset, request = exchange.decision, exchange.ruleset, exchange.request
-        if decision is None or ruleset is None or request is None or response.status_code == 206 or response.status_code < 200:
+        if decision is None or ruleset is None or request is None or response.status_code < 200:
+            return False
+        if response.status_code == 206 and not exchange.page:
             return False
         if decision.reason not in _PAGE_REASONS or not (exchange.page or exchange.wanted in _PAGE_USES) or exchange.length == 0:
             return False
         if decision.reason is Reason.LIST and decision.action is not Action.ALLOW:
             return False
         policy = ruleset.policy
-        return policy.limits.page_bytes > 0 and is_text(exchange.content_type) and policy.reads_text(request.url.host)
+        return (
+            policy.limits.page_bytes > 0 and is_text(exchange.content_type, document=exchange.page) and policy.reads_text(request.url.host)
+        )
 
     @guarded
     def response(self, flow: http.HTTPFlow) -> None:
@@ -77,6 +86,20 @@ class AnswerHooks(Hooks):
                 flow.response = response = replacement
                 response.timestamp_start = response.timestamp_end = time.time()
         self._record(exchange, flow.request.method, response.status_code)
+
+    def sniff_response(self, flow: http.HTTPFlow, start: bytes) -> bool:
+        """Return whether the first bytes of an answer of unknown type are nothing with words, so that it need not be held."""
+        if len(start) < SNIFFED and not looks_binary(start):
+            return False
+        del flow.metadata["response_sniff"]
+        if not looks_binary(start):
+            return False
+        exchange: Exchange = flow.metadata["exchange"]
+        del flow.metadata["response_limit"]
+        if exchange.length < 0:
+            exchange.counter = bodies.Counter()
+            exchange.counter.size = len(start)
+        return True
 
     def weigh_response(self, flow: http.HTTPFlow, body: bytes) -> http.Response | None:
         """Weigh the beginning of a page that is too long to be held; an answer takes the page's place."""
@@ -100,10 +123,7 @@ class AnswerHooks(Hooks):
         page = self.clean_pages.page(body, exchange.content_type, exchange.coding, keywords, limits)
         if self.clean_pages.knows(page):
             return None
-        try:
-            plain = bodies.decode(body, exchange.coding, limits.page_bytes) if exchange.coding else body
-        except bodies.UnreadableError:
-            return None  # what we can't decode, no browser that came through here can either
+        plain = bodies.readable(body, exchange.coding, limits.page_bytes) if exchange.coding else body
         text = visible_text(plain, exchange.content_type, limit=limits.page_characters)
         if not text or not keywords.weigh(text, "page").themes:
             # No phrase for anybody, so the decision that let the request through stands.
@@ -139,7 +159,7 @@ def _take_answer_headers(response: http.Response) -> dict[bytes, bytes]:
     for field in fields:
         name = field[0].lower()
         if name in _ANSWER_HEADERS:
-            found[name] = field[1]
+            found[name] = found[name] + b", " + field[1] if name in _JOINED and name in found else field[1]
     if b"alt-svc" in found:
         response.data.headers.fields = tuple([field for field in fields if field[0].lower() != b"alt-svc"])
     return found

@@ -11,7 +11,7 @@ from mitmproxy import http
 
 from blocklists.url import UrlError
 from proxy import blockpage, bodies
-from proxy.hooks import BAD, HTML, guarded
+from proxy.hooks import BAD, HTML, NoRulesetError, guarded
 from proxy.requests import ASSISTANTS, BadRequestError, read_request, take_headers
 from proxy.signin import SignIn
 from proxy.visit import Exchange
@@ -51,6 +51,8 @@ class RequestHooks(SignIn):
             self._refuse_busy(flow, exchange)
             return None
         self._said_busy = False
+        if visit.unchecked:
+            raise NoRulesetError
         ruleset = exchange.ruleset = self._ruleset()
         try:
             headers = take_headers(flow.request)
@@ -103,7 +105,7 @@ class RequestHooks(SignIn):
         if b"content-length" not in headers and b"transfer-encoding" not in headers and request.data.method not in _BODY_METHODS:
             return
         limit = ruleset.policy.limits.form_bytes
-        kind = headers.get(b"content-type", b"").decode("latin-1")
+        kind = _readable_kind(headers.get(b"content-type", b"").decode("latin-1"))
         # However long it says it is: what goes upstream waits until the first `form_bytes` are weighed, then all of it streams.
         if ruleset.policy.text.typed and limit and forms.reads(kind):
             exchange.request_type = kind
@@ -134,10 +136,7 @@ class RequestHooks(SignIn):
         assert request is not None
         exchange.bytes_in = max(exchange.bytes_in, len(body))
         limit = ruleset.policy.limits.form_bytes
-        try:
-            plain = bodies.decode(body, exchange.request_coding, limit) if exchange.request_coding else body
-        except bodies.UnreadableError:
-            return
+        plain = bodies.readable(body, exchange.request_coding, limit) if exchange.request_coding else body
         typed = forms.typed_texts(plain, exchange.request_type, prompt=ASSISTANTS.covers(request.url), limit=limit)
         search = ruleset.searches.term_of_form(request.url, dict(forms.form_fields(plain, exchange.request_type, limit=limit)))
         if search is not None:
@@ -155,6 +154,8 @@ class RequestHooks(SignIn):
         facts = {
             "user": subject.user, "group": subject.group, "room": subject.room, "address": subject.client_address, "time": time.time(),
             "source": subject.identity_source.value,
+            # Where this client reaches the gateway, for its PAC file: the console may know no better than "every address".
+            "gateway": flow.client_conn.sockname[0].partition("%")[0].removeprefix("::ffff:"),
         }  # fmt: skip
         text = base64.urlsafe_b64encode(msgspec.json.encode(facts)).rstrip(b"=")
         signature = hmac.new(self._key, text, hashlib.sha256).hexdigest().encode()
@@ -165,3 +166,10 @@ class RequestHooks(SignIn):
         data.host, data.port = self.console
         data.scheme = b"http"
         flow.request.stream = True
+
+
+def _readable_kind(media_type: str) -> str:
+    """Return the type by which a body is read; of several, the first that can hold typed words: a site may take any of them."""
+    if "," not in media_type or forms.reads(media_type):
+        return media_type
+    return next((kind for part in media_type.split(",") if forms.reads(kind := part.strip())), media_type)

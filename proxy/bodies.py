@@ -1,12 +1,15 @@
 """Reading bodies that rules want to see, within limits: nothing is decoded further than its cap."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import brotli
 import zstandard
 
 _STEP = 65_536
+_SMALL_STEP = 1024
+_BLOCK = 4096
+_ERRORS = (zlib.error, brotli.error, zstandard.ZstdError)
 
 
 class UnreadableError(ValueError):
@@ -24,9 +27,91 @@ def decode(body: bytes, codings: str, cap: int) -> bytes:
             raise UnreadableError(f"unknown content coding {coding[:20]}")
         try:
             body = decoder(body, cap)
-        except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+        except _ERRORS as error:
             raise UnreadableError(f"damaged {coding} body") from error
     return body[:cap]
+
+
+def readable(body: bytes, codings: str, cap: int) -> bytes:
+    """Undo the content codings like a browser that makes the best of it; returns about `cap` bytes at most and never raises.
+
+    A coding that nobody knows counts as none. Of a damaged body comes what it held up to the damage, and then the body
+    itself: browsers show the one or the other.
+    """
+    try:
+        return decode(body, codings, cap)
+    except UnreadableError:
+        pass
+    for coding in reversed([part.strip().lower() for part in codings.split(",")]):
+        if coding in _DECODERS:
+            try:
+                body = _DECODERS[coding](body, cap)
+            except _ERRORS:
+                body = _salvaged(_PIECES[coding], body, cap) + b"\n" + body
+    return body[: 2 * cap]
+
+
+def _salvaged(pieces: Callable[[bytes], Iterator[bytes]], body: bytes, cap: int) -> bytes:
+    """Return what comes out of a damaged body before the damage."""
+    found: list[bytes] = []
+    size = 0
+    try:
+        for piece in pieces(body):
+            found.append(piece)
+            size += len(piece)
+            if size >= cap:
+                break
+    except _ERRORS:
+        pass
+    return b"".join(found)[:cap]
+
+
+def _inflated(body: bytes, bits: int) -> Iterator[bytes]:
+    """Yield what zlib makes of a damaged stream, in blocks, and byte by byte in the block with the damage."""
+    stream = zlib.decompressobj(bits)
+    for start in range(0, len(body), _BLOCK):
+        block = body[start : start + _BLOCK]
+        before = stream.copy()
+        try:
+            yield stream.decompress(block)
+        except zlib.error:
+            for number in range(len(block)):
+                yield before.decompress(block[number : number + 1])
+        if stream.eof:
+            rest = stream.unused_data + body[start + _BLOCK :]
+            if rest[:2] == b"\x1f\x8b":
+                yield from _inflated(rest, bits)
+            return
+
+
+def _gzip_pieces(body: bytes) -> Iterator[bytes]:
+    return _inflated(body, zlib.MAX_WBITS | 16)
+
+
+def _deflate_pieces(body: bytes) -> Iterator[bytes]:
+    try:
+        zlib.decompressobj().decompress(body[:2])
+    except zlib.error:
+        return _inflated(body, -zlib.MAX_WBITS)
+    return _inflated(body, zlib.MAX_WBITS)
+
+
+def _brotli_pieces(body: bytes) -> Iterator[bytes]:
+    stream = brotli.Decompressor()
+    piece = stream.process(body, output_buffer_limit=_SMALL_STEP)
+    while piece:
+        yield piece
+        piece = stream.process(b"", output_buffer_limit=_SMALL_STEP)
+
+
+def _zstd_pieces(body: bytes) -> Iterator[bytes]:
+    reader = zstandard.ZstdDecompressor(max_window_size=2**23).stream_reader(body, read_across_frames=True)
+    while piece := reader.read(_SMALL_STEP):
+        yield piece
+
+
+def _same_pieces(body: bytes) -> Iterator[bytes]:
+    yield body
 
 
 def _gzip(body: bytes, cap: int) -> bytes:
@@ -84,6 +169,11 @@ def _same(body: bytes, cap: int) -> bytes:
 
 _DECODERS: dict[str, Callable[[bytes, int], bytes]] = {
     "gzip": _gzip, "x-gzip": _gzip, "deflate": _deflate, "br": _brotli, "zstd": _zstd, "identity": _same,
+}  # fmt: skip
+
+_PIECES: dict[str, Callable[[bytes], Iterator[bytes]]] = {
+    "gzip": _gzip_pieces, "x-gzip": _gzip_pieces, "deflate": _deflate_pieces, "br": _brotli_pieces, "zstd": _zstd_pieces,
+    "identity": _same_pieces,
 }  # fmt: skip
 
 

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from mitmproxy.connection import Client, Connection, ConnectionState, Server
+from mitmproxy.http import HTTPFlow
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.commands import StartHook
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers import modes
+from mitmproxy.websocket import WebSocketMessage
+from wsproto.frame_protocol import Opcode
 
 from proxy.core import run_hook
 from proxy.streams import HoldUpstream
 from proxy.upstream import UpstreamError
+from proxy.websockets import Withdrawn
 
 if TYPE_CHECKING:
     from proxy.master import Gateway
@@ -106,9 +110,11 @@ class ClientSide(asyncio.Protocol):
         """Build the layers for a new client."""
         self.transport = cast("asyncio.Transport", transport)
         peer, own = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
-        if not peer or len(self.gateway.connections) >= self.gateway.max_connections:
+        gateway = self.gateway
+        if not peer or len(gateway.connections) >= gateway.max_connections or gateway.by_client[peer[0]] >= gateway.max_per_client:
             self.transport.abort()
             return
+        gateway.by_client[peer[0]] += 1
         client = self.client = GatewayClient(peername=peer, sockname=own, timestamp_start=time.time(), state=ConnectionState.OPEN)
         self.links[client] = self
         self.gateway.connections.add(self)
@@ -128,7 +134,9 @@ class ClientSide(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The client is gone: everything upstream of it ends too."""
-        self.gateway.connections.discard(self)
+        if self in self.gateway.connections:
+            self.gateway.connections.discard(self)
+            self.gateway.left(self.client.peername[0])
         if self.closed or not self.links:
             return
         self.lost(self.client)
@@ -197,6 +205,13 @@ class ClientSide(asyncio.Protocol):
                 link.transport.pause_reading()
             else:
                 link.transport.resume_reading()
+
+    def withdraw(self, flow: object) -> None:
+        """End what should no longer be open: one WebSocket, or without a flow the whole connection."""
+        if flow is None:
+            self.transport.abort()
+        else:
+            self.pump(Withdrawn(cast("HTTPFlow", flow), WebSocketMessage(Opcode.TEXT, True, b"")))
 
     # --- the layers -------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,7 @@ class CoreOptions:
     # Ours, read by our own layers.
     keep_session: Callable[[Any, Any], None] | None = None
     weigh_request: Callable[[Any, bytes], None] | None = None
+    sniff_response: Callable[[Any, bytes], bool] | None = None
     weigh_response: Callable[[Any, bytes], Any] | None = None
     refuse_target: Callable[[Any], Any] | None = None
 

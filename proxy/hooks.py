@@ -19,6 +19,7 @@ from rules.ruleset import Ruleset
 
 log = structlog.get_logger()
 
+NO_RULES = "The connection was opened while there was no ruleset."
 HTML = "text/html; charset=utf-8"
 BAD = Decision(Action.BLOCK, Reason.BAD_URL, level=1)
 
@@ -110,6 +111,8 @@ class Hooks:
         if not exchange.done:
             exchange.done = True
             exchange.visit.open -= 1
+            # mitmproxy's flow and stream refer to each other, so they stay until the collector finds them: without the rules.
+            exchange.ruleset = None
 
     async def finish(self, flow: http.HTTPFlow, where: str, wait: Awaitable[None] | Coroutine[Any, Any, None]) -> None:
         """Wait for a slow hook, failing closed."""
@@ -123,7 +126,7 @@ class Hooks:
         exchange: Exchange | None = flow.metadata.get("exchange")
         if exchange is None:
             exchange = self._exchange(flow, self._visit(flow))
-        sentence = self.live.fault if isinstance(error, NoRulesetError) else f"{type(error).__name__} in {where}"
+        sentence = (self.live.fault or NO_RULES) if isinstance(error, NoRulesetError) else f"{type(error).__name__} in {where}"
         exchange.fault = sentence[:500]
         if isinstance(error, NoRulesetError):
             self.health.faults += 1
@@ -134,6 +137,9 @@ class Hooks:
             self._record(exchange, flow.request.method, flow.response.status_code)
             return
         flow.response = blockpage.respond(503, blockpage.fault_page(exchange.id), HTML)
+        if exchange.visit.unchecked:
+            # The next request comes in a tunnel that was judged by the rules that there are by then.
+            flow.response.headers["Connection"] = "close"
         flow.response.timestamp_start = flow.response.timestamp_end = time.time()
         if where in ("response", "error") or flow.request.method == "CONNECT":
             self._record(exchange, flow.request.method, 503)

@@ -5,8 +5,10 @@ function; a hook without an entry costs nothing.
 """
 
 import asyncio
+import resource
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -20,11 +22,18 @@ from proxy.core import CoreOptions
 from proxy.streams import GatewayHttp
 from proxy.tls_layers import ClientTls, ServerTls
 from proxy.upstream import Upstreams
+from rules.decision import Reason
 
 log = structlog.get_logger()
 
 BACKLOG = 2048
+CLIENT_CONNECTIONS = 1000
+"""Connections of one client address at a time to one worker; a browser with a hundred open pages has half of that."""
+DESCRIPTORS_KEPT = 64
+"""Descriptors that the process needs for itself: lists, spool, health."""
 SWEEP_SECONDS = 5.0
+CHECK_SECONDS = 0.5
+CHECKS_OF_ALL = 20
 TLS_HANDSHAKE = 0x16
 
 
@@ -71,6 +80,7 @@ def _known_hooks() -> tuple[dict[str, Any], frozenset[Any]]:
         "responseheaders": _hooks.HttpResponseHeadersHook,
         "response": _hooks.HttpResponseHook,
         "error": _hooks.HttpErrorHook,
+        "websocket_start": websocket.WebsocketStartHook,
         "websocket_message": websocket.WebsocketMessageHook,
         "websocket_end": websocket.WebsocketEndHook,
     }
@@ -98,6 +108,7 @@ class Gateway:
             hooks=hook_table(handlers),
             keep_session=getattr(handlers, "keep_session", None),
             weigh_request=getattr(handlers, "weigh_request", None),
+            sniff_response=getattr(handlers, "sniff_response", None),
             weigh_response=getattr(handlers, "weigh_response", None),
             refuse_target=getattr(handlers, "refuse_target", None),
         )
@@ -105,9 +116,15 @@ class Gateway:
         self.idle_seconds = idle_seconds
         self.header_seconds = 30.0
         self.max_connections = 20_000
+        self.max_per_client = _fair_share()
+        self.by_client: Counter[str] = Counter()
+        """Open connections by client address."""
         self.faults = 0
         self._server: asyncio.Server | None = None
         self._sweep = self.loop.call_later(SWEEP_SECONDS, self._close_idle)
+        self._judged_by: tuple[object, ...] = ()
+        self._checks = 0
+        self._check = self.loop.call_later(CHECK_SECONDS, self._check_lasting)
 
     async def listen(self, host: str, port: int) -> int:
         """Bind the port, shared with the other workers, and return its number; raises `OSError`."""
@@ -119,6 +136,7 @@ class Gateway:
     async def stop(self, drain_seconds: float) -> None:
         """Stop accepting, let exchanges under way finish for a while, then close what is left."""
         self._sweep.cancel()
+        self._check.cancel()
         if self._server is not None:
             self._server.close()
         end = self.clock() + drain_seconds
@@ -132,6 +150,12 @@ class Gateway:
         # One turn of the loop, in which the layers hear of it and every exchange is written down.
         await asyncio.sleep(0.05)
 
+    def left(self, address: str) -> None:
+        """Count a client connection less."""
+        self.by_client[address] -= 1
+        if self.by_client[address] <= 0:
+            del self.by_client[address]
+
     def client_left(self, connection: ClientSide) -> None:
         """Called when a client connection is over."""
         self.handlers.client_left(connection)
@@ -142,6 +166,26 @@ class Gateway:
         # The traceback's frames name code, never traffic; the message may quote traffic, so it stays out.
         log.error("gateway fault", where=where, error=type(error).__name__, exc_info=None, at=_innermost(error))
 
+    def _check_lasting(self) -> None:
+        """Close what is open but would not be opened now: a grant ended, a rule changed, a lesson began."""
+        self._check = self.loop.call_later(CHECK_SECONDS, self._check_lasting)
+        live = getattr(self.handlers, "live", None)
+        if live is None:
+            return
+        in_force = (live.ruleset, live.state, live.fault)
+        self._checks += 1
+        # Grants end by the clock; everything else is asked again when the rules change, and now and then for timed ones.
+        everything = in_force != self._judged_by or self._checks % CHECKS_OF_ALL == 0
+        self._judged_by = in_force
+        for connection in tuple(self.connections):
+            visit = connection.client.visit
+            if visit is None or not visit.lasting:
+                continue
+            for exchange, flow in tuple(visit.lasting.items()):
+                granted = exchange.decision is not None and exchange.decision.reason is Reason.GRANT
+                if (everything or granted) and self.handlers.withdrawn(exchange):
+                    connection.withdraw(flow)
+
     def _close_idle(self) -> None:
         limit = self.clock() - self.idle_seconds
         for connection in tuple(self.connections):
@@ -151,6 +195,12 @@ class Gateway:
             if silent or dribbling:
                 connection.transport.abort()
         self._sweep = self.loop.call_later(min(SWEEP_SECONDS, max(self.idle_seconds / 4, 0.05)), self._close_idle)
+
+
+def _fair_share() -> int:
+    """Return how many connections one client may hold: each may need a few descriptors upstream, and others come too."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return CLIENT_CONNECTIONS if soft == resource.RLIM_INFINITY else max(32, min(CLIENT_CONNECTIONS, (soft - DESCRIPTORS_KEPT) // 8))
 
 
 def _innermost(error: BaseException) -> str:

@@ -6,7 +6,7 @@ import msgspec
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
-from proxy.hooks import Hooks
+from proxy.hooks import Hooks, NoRulesetError
 from proxy.records import new_id
 from proxy.requests import ASSISTANTS
 from proxy.visit import Exchange
@@ -24,6 +24,40 @@ REFUSED = "websocket_refused"
 
 class MessageHooks(Hooks):
     """Decides about messages that a client sends; what the site sends passes."""
+
+    def websocket_start(self, flow: http.HTTPFlow) -> None:
+        """Keep an open WebSocket in mind: the rules hold for it as long as it lasts."""
+        exchange: Exchange | None = flow.metadata.get("exchange")
+        if exchange is not None:
+            exchange.visit.lasting[exchange] = flow
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """Forget a WebSocket that was closed."""
+        exchange: Exchange | None = flow.metadata.get("exchange")
+        if exchange is not None:
+            exchange.visit.lasting.pop(exchange, None)
+
+    def withdrawn(self, opened: Exchange) -> bool:
+        """Return whether a connection that is still open would not be opened now; that is written down."""
+        request = opened.request
+        try:
+            ruleset = self._ruleset()
+            if request is None:
+                return True
+            if opened.ruleset is not None:
+                # The rules that it was opened under must not live as long as it does.
+                opened.ruleset = ruleset
+            subject = opened.visit.who(ruleset)
+            decision = decide(msgspec.structs.replace(request, at=time.time(), subject=subject, typed=()), ruleset, self.live.state)
+            if decision.action.stops:
+                opened.visit.lasting.pop(opened, None)
+                self._note(opened, decision, ruleset, (), 0)
+            return decision.action.stops
+        except NoRulesetError:
+            return True
+        except Exception as error:  # noqa: BLE001 - fail closed
+            self._count("withdrawn", error)
+            return True
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """Weigh one message, and keep no more than it: mitmproxy would keep all for as long as the connection lasts."""

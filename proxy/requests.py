@@ -16,7 +16,7 @@ ASSISTANTS = Assistants.load()
 
 _READ = frozenset({
     b"host", b"referer", b"origin", b"sec-fetch-dest", b"accept", b"content-type", b"content-length", b"content-encoding",
-    b"proxy-authorization", b"transfer-encoding",
+    b"proxy-authorization", b"transfer-encoding", b"range",
 })  # fmt: skip
 _STRIPPED = frozenset({
     b"proxy-authorization", b"proxy-connection",
@@ -31,6 +31,11 @@ _STRIPPED = frozenset({
     b"sec-websocket-extensions",
 })  # fmt: skip
 _CODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd", b"identity", b"*", b"x-gzip"})
+_JOINED = frozenset({b"content-type", b"content-encoding"})
+"""Fields of a body that count all together when they stand there twice."""
+_FRAMES = frozenset({"iframe", "frame"})
+_UNSENDABLE = re.compile(r"[\x00-\x20\x7f#]")
+"""No browser sends these in a path: it ends at "#", and the others are taken out of the address that is judged."""
 _AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/\\?#@:\[\]]+)(?::([0-9]{0,5}))?")
 
 
@@ -49,14 +54,14 @@ def take_headers(request: http.Request) -> dict[bytes, bytes]:
         if name in _READ:
             if name == b"host" and name in found and found[name] != field[1]:
                 raise BadRequestError("two Host headers")
-            found[name] = field[1]
+            found[name] = found[name] + b", " + field[1] if name in _JOINED and name in found else field[1]
         if name in _STRIPPED or name.startswith(b"x-schoolgate"):
             changed = True
         elif name == b"accept-encoding":
             value = _plain_codings(field[1])
             changed = changed or value is not field[1]
             kept.append((field[0], value))
-        elif name == b"upgrade" and field[1].strip().lower() == b"h2c":
+        elif name == b"upgrade" and b"h2c" in [token.strip().lower() for token in field[1].split(b",")]:
             changed = True
         else:
             kept.append(field)
@@ -115,6 +120,9 @@ def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit,
     else:
         host, port = host_of(_bracketed(data.host)), data.port
     path = flow.request.path
+    if _UNSENDABLE.search(path) is not None or (path[:1] != "/" and not (path == "*" and data.method == b"OPTIONS")):
+        # Sent as it came, but judged as something else.
+        raise BadRequestError("the path can't be read")
     scheme = data.scheme.decode("latin-1")
     url = canonicalise(f"{scheme}://{host}:{port}{path if path[:1] == '/' else '/'}")
     referrer = headers.get(b"referer") or headers.get(b"origin")
@@ -122,6 +130,10 @@ def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit,
     exchange.accept = accept = headers.get(b"accept", b"").decode("latin-1").lower()
     destination = destination_of(wanted, accept, referred=referrer is not None)
     exchange.page = destination is Destination.DOCUMENT
+    if b"range" in headers and (exchange.page or wanted in _FRAMES):
+        # A part of a page could not be weighed like the page.
+        flow.request.headers.pop("range", None)
+        flow.request.headers.pop("if-range", None)
     exchange.search = ruleset.searches.term_of(url)
     other = tuple([name for name in dict.fromkeys(claimed) if name != url.host]) if claimed else ()
     return Request(

@@ -1,5 +1,6 @@
 """mitmproxy's HTTP layers with the limits of a gateway: bodies and headers have a size, connections an end."""
 
+import re
 import time
 from collections.abc import Generator
 from typing import Any
@@ -34,6 +35,9 @@ HELD_BYTES = 2**20
 """Bytes held for an HTTP/2 client that does not open its window, before reading from its sites stops."""
 UPSTREAMS_KEPT = 16
 """Closed upstream connections that one client connection may remember."""
+MOST_INTERIM = 32
+"""Interim answers on one connection; one more counts as the final answer, which no browser understands."""
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?=[ \r\n])")
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """Idempotent methods (RFC 9110, 9.2.2)."""
 _CLOSED = ("server closed connection", "peer closed connection", "connection closed", "HTTP/2 connection closed")
@@ -146,6 +150,11 @@ class GatewayStream(mitm.HttpStream):
             buffer += event.data
             flow = self.flow
             assert flow.response is not None
+            if "response_sniff" in flow.metadata:
+                start = bytes(buffer)
+                if self.context.options.sniff_response(flow, start):
+                    yield from self._stream_answer(start)
+                    return
             limit = flow.metadata.get("response_limit")
             if limit is not None and len(buffer) > limit:
                 body = bytes(buffer)
@@ -157,11 +166,17 @@ class GatewayStream(mitm.HttpStream):
                     # The rest of the page still arrives, on a connection that others may share; nobody reads it.
                     self.server_state = self.state_errored
                     return
-                flow.response.stream = True
-                yield from self.start_response_stream()
-                yield from self.state_stream_response_body(ResponseData(self.stream_id, body))
+                yield from self._stream_answer(body)
             return
         yield from super().state_consume_response_body(event)
+
+    def _stream_answer(self, body: bytes) -> Commands[None]:
+        """Send what was held of an answer and let the rest follow as it comes."""
+        assert self.flow.response is not None
+        self.response_body_buf.clear()  # type: ignore[no-untyped-call]
+        self.flow.response.stream = True
+        yield from self.start_response_stream()
+        yield from self.state_stream_response_body(ResponseData(self.stream_id, body))
 
 
 class GatewayHttp(mitm.HttpLayer):
@@ -233,3 +248,14 @@ class GatewayHttp1Server(_CappedHeaders, _http1.Http1Server):
 
 class GatewayHttp1Client(_CappedHeaders, _http1.Http1Client):
     """HTTP/1 towards a site."""
+
+    _interim = 0
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        """Read the head of the final answer; interim ones before it (RFC 9110, 15.2) are read and thrown away."""
+        if isinstance(event, events.DataReceived) and self.request is not None:
+            while self._interim < MOST_INTERIM and _INTERIM.match(self.buf._data):  # noqa: SLF001 - it has no other view
+                if not self.buf.maybe_extract_lines():
+                    return
+                self._interim += 1
+        yield from super().read_headers(event)

@@ -67,13 +67,16 @@ class ClientTls:
         self._context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
         self._context.set_session_id(b"schoolgate")
 
-    def start(self, data: TlsData, host: str) -> None:
-        """Give mitmproxy the connection object for a handshake with a client that wants `host`."""
+    def start(self, data: TlsData, host: str, *, short: bool = False) -> None:
+        """Give mitmproxy the connection object for a handshake with a client that wants `host`.
+
+        `short` keeps it to HTTP/1, where one answer can end the connection.
+        """
         connection = SSL.Connection(self._context)
         leaf: Any = self.authority.leaf(host)
         SSL._openssl_assert(_lib.SSL_use_certificate(connection._ssl, leaf._x509) == 1)  # noqa: SLF001
         server = data.context.server
-        connection.set_app_data((server.alpn or b"") if server.tls_established else None)
+        connection.set_app_data((server.alpn or b"") if server.tls_established else b"" if short else None)
         connection.set_accept_state()
         data.ssl_conn = connection
 

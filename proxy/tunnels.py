@@ -10,7 +10,7 @@ from mitmproxy.tls import ClientHelloData, TlsData
 
 from blocklists.url import UrlError, canonicalise
 from proxy import blockpage
-from proxy.hooks import BAD, HTML, guarded
+from proxy.hooks import BAD, HTML, NoRulesetError, guarded
 from proxy.records import new_id
 from proxy.requests import BadRequestError, host_of, take_headers
 from proxy.signin import SignIn
@@ -19,6 +19,7 @@ from proxy.visit import Exchange, Visit
 from rules.decide import decide
 from rules.decision import Action, Decision, Reason
 from rules.request import Request
+from rules.ruleset import Ruleset
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -36,8 +37,14 @@ class TunnelHooks(SignIn):
     def http_connect(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Open a tunnel to a host and port, unless the port is closed or the person has to sign in first."""
         visit = self._visit(flow)
-        ruleset = self._ruleset()
         headers = take_headers(flow.request)
+        try:
+            ruleset = self._ruleset()
+        except NoRulesetError:
+            # Browsers show no page in place of a tunnel. Inside it they do, and nobody upstream hears of it.
+            visit.outer_host, visit.outer_port = host_of(_authority_host(flow.request.data.host)), flow.request.data.port
+            visit.unchecked = True
+            return None
         exchange = self._exchange(flow, visit)
         try:
             host = host_of(_authority_host(flow.request.data.host))
@@ -65,11 +72,15 @@ class TunnelHooks(SignIn):
         client = data.context.client
         visit: Visit | None = getattr(client, "visit", None)
         try:
-            ruleset = self._ruleset()
-            if visit is None or visit.outer_host is None or self.spool.full:
+            if visit is None or visit.outer_host is None:
                 return
-            server = data.context.server
             visit.sni = host_of(client.sni) if client.sni else None
+            if visit.unchecked or self.live.fault or self.spool.full:
+                # A page of ours inside, and nothing else.
+                visit.unchecked = visit.unchecked or bool(self.live.fault)
+                return
+            ruleset = self._ruleset()
+            server = data.context.server
             host = visit.sni or visit.outer_host
             url = canonicalise(f"https://{host}:{visit.outer_port}/")
             claimed = (visit.outer_host,) if visit.outer_host != host else ()
@@ -78,10 +89,11 @@ class TunnelHooks(SignIn):
             if decision.action.stops or decision.reason is Reason.OWN_HOST:
                 return
             server.sni = host.strip("[]")
-            if visit.sni == visit.outer_host and ruleset.policy.splices(host):
+            if visit.sni == visit.outer_host and self._splices(ruleset, request):
                 exchange = Exchange(new_id(), request.at, visit)
                 exchange.request, exchange.ruleset, exchange.subject, exchange.decision = request, ruleset, request.subject, decision
                 visit.spliced = exchange
+                visit.lasting[exchange] = None
                 data.ignore_connection = True
             else:
                 data.establish_server_tls_first = True
@@ -91,13 +103,19 @@ class TunnelHooks(SignIn):
         except Exception as error:  # noqa: BLE001 - fail closed: no upstream connection, and a page that says so
             self._count("tls_clienthello", error)
 
+    @staticmethod
+    def _splices(ruleset: Ruleset, request: Request) -> bool:
+        """Return whether a connection passes unread; not where the school denies a part of the site, which only reading can tell."""
+        policy = ruleset.policy
+        return policy.splices(request.url.host) and not policy.deny_entries.divides(request.url, request.subject.group)
+
     def tls_start_client(self, data: TlsData) -> None:
         """Show a certificate of ours for the name that the client wants; without one the connection is closed."""
         visit: Visit | None = getattr(data.context.client, "visit", None)
         if visit is None:
             return
         try:
-            self.client_tls.start(data, (visit.sni or visit.outer_host or "").strip("[]"))
+            self.client_tls.start(data, (visit.sni or visit.outer_host or "").strip("[]"), short=visit.unchecked)
         except Exception as error:  # noqa: BLE001 - no certificate, no connection
             self._count("tls_start_client", error)
 

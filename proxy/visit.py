@@ -10,7 +10,20 @@ from rules.searches import SearchTerm
 class Visit:
     """One client connection."""
 
-    __slots__ = ("address", "group", "open", "outer_host", "outer_port", "roster", "sni", "spliced", "subject", "user")
+    __slots__ = (
+        "address",
+        "group",
+        "lasting",
+        "open",
+        "outer_host",
+        "outer_port",
+        "roster",
+        "sni",
+        "spliced",
+        "subject",
+        "unchecked",
+        "user",
+    )
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -20,9 +33,13 @@ class Visit:
         self.outer_host: str | None = None
         """Canonical host of the CONNECT request, once there is a tunnel."""
         self.outer_port = 0
+        self.unchecked = False
+        """True for a tunnel that was opened while there were no rules, so that a page inside it can say so, and for nothing else."""
         self.sni: str | None = None
         """Canonical server name of the TLS connection inside the tunnel."""
         self.spliced: Exchange | None = None
+        self.lasting: dict[Exchange, object] = {}
+        """What outlives its decision: open WebSockets with their flows, a connection that passes unread with None."""
         self.open = 0
         """Exchanges under way."""
         self.subject: Subject | None = None

@@ -20,11 +20,18 @@ MOST_FRAMES = 4096
 """Frames of one message."""
 
 
+class Withdrawn(websocket.WebSocketMessageInjected):
+    """What let a WebSocket open no longer holds: a grant that ended, a rule that is new."""
+
+
 class GatewayWebsocket(websocket.WebsocketLayer):
     """One WebSocket connection."""
 
     def relay_messages(self, event: events.Event) -> Commands[None]:
         """Pass messages on until one is refused (RFC 6455, 7.4.1: 1008) or too long (1009)."""
+        if isinstance(event, Withdrawn):
+            yield from self._close(CloseReason.POLICY_VIOLATION, "closed by the school's filter")
+            return
         yield from super().relay_messages(event)
         if self._handle_event == self.done:
             return

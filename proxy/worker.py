@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ from rules.ruleset import Ruleset
 log = structlog.get_logger()
 
 HEALTH_SECONDS = 1.0
+MOST_DESCRIPTORS = 1_048_576
 SWITCH_SECONDS = 0.001
 
 
@@ -45,6 +47,7 @@ def run_worker(settings: WorkerSettings) -> None:
     authority = Authority.load(settings.ca)
     key = bytes.fromhex((settings.keys / "gateway.key").read_text(encoding="ascii").strip())
     install(blockpage.error_page)
+    _raise_descriptors()
     settings.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     uvloop.run(Worker(settings, authority, key).run())
 
@@ -142,6 +145,15 @@ class Worker:
         self.health.faults += 1
         ruleset = self.live.ruleset
         self.spool.put(self.recorder.fault(sentence, ruleset.policy.site if ruleset is not None else ""))
+
+
+def _raise_descriptors() -> None:
+    """Take as many descriptors as the system allows: every connection is one, and one or more upstream."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(hard, MOST_DESCRIPTORS) if hard != resource.RLIM_INFINITY else MOST_DESCRIPTORS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _tell_ready() -> None:

@@ -1,110 +1,136 @@
 """The words of a page that a person sees, taken from a response's body within fixed bounds."""
 
-import codecs
+import html
 import re
 
 from selectolax.lexbor import LexborHTMLParser
 
+from rules.charsets import charset_of, decode
+
 MAX_CHARACTERS = 300_000
-_SNIFF = 2048
-"""Bytes in which a page has to name its character set (HTML standard, encoding sniffing: 1024; some sites are late)."""
-_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
-_HEADER_CHARSET = re.compile(r"""charset\s*=\s*["']?([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-# Labels that mean another character set to browsers (Encoding standard), and ones Python knows under dangerous names.
-_LABELS = {
-    "iso-8859-1": "cp1252",
-    "latin1": "cp1252",
-    "us-ascii": "cp1252",
-    "ascii": "cp1252",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "shift_jis": "cp932",
-    "euc-kr": "cp949",
-}
+SNIFFED = 1445
+"""Bytes by which browsers tell what an answer without a usable type is (MIME Sniffing standard, 7)."""
 # Possessive, and content with the end of the text for a closing quote: from any quote it matches without going back.
 _JSON_STRING = re.compile(r'"((?:[^"\\]++|\\.?)*+)(?:"|\Z)(\s*+:)?', re.DOTALL)
 _JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
-_UNSEEN = ["script", "style", "template", "noscript", "svg", "iframe"]
-_HTML = frozenset({"text/html", "application/xhtml+xml"})
+_UNSEEN = ["script", "style", "noscript", "iframe"]
+_XML = frozenset({"application/xhtml+xml", "text/xml", "application/xml"})
+_UNKNOWN = frozenset({"*/*", "unknown/unknown", "application/unknown", "multipart/x-mixed-replace"})
+_SHOWN = frozenset({"application/javascript", "application/x-javascript", "application/ecmascript"})
+"""Types beside `text/...` that a browser shows as text when somebody opens them by themselves."""
+_TYPE = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+/[!#$%&'*+.^_`|~0-9a-z-]+")
 _SPOKEN = ("alt", "title", "content", "placeholder")
+_SPOKEN_IN_XML = re.compile(r"""\b(?:alt|title|content|placeholder)\s{0,9}=\s{0,9}(?:"([^"]*)"|'([^']*)')""")
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+"""How text of two bytes a character begins."""
+_TAG = re.compile(r"<[^<>]*>")
+_TEMPLATE = re.compile(rb"<(/?)template(?=[\s/>])", re.IGNORECASE)
 
 
-def is_text(media_type: str) -> bool:
-    """True for a `Content-Type` whose words can be read: HTML, JSON and plain text."""
-    plain = media_type.partition(";")[0].strip().lower()
-    return plain in _HTML or plain in ("text/plain", "application/json") or plain.endswith("+json")
+def is_text(media_type: str, *, document: bool = False) -> bool:
+    """True for a `Content-Type` whose words can be read, and for one that leaves it to the browser to find out.
+
+    `document` says that somebody opens the answer by itself: then a style sheet or a script is shown as text.
+    """
+    kind = _kind(media_type)
+    return kind in ("html", "xml", "json", "text", "sniff") or (document and kind == "shown")
+
+
+def must_sniff(media_type: str) -> bool:
+    """True when only the first bytes of the answer tell whether it has words."""
+    return _kind(media_type) == "sniff"
+
+
+def looks_binary(start: bytes) -> bool:
+    """True for the first bytes of something that no browser shows as text (MIME Sniffing standard, 7.1: binary data bytes)."""
+    return not start.startswith(_WIDE) and _BINARY.search(start, 0, SNIFFED) is not None
 
 
 def visible_text(body: bytes, media_type: str, *, limit: int = MAX_CHARACTERS) -> str:
     """Return the words that a person sees in a decompressed body, at most `limit` characters; empty for other types.
 
-    HTML: title, description and text without scripts and styles, with a space between elements' texts. JSON: its
-    string values. Never raises for odd bodies.
+    HTML: title, description and text without scripts and styles, with a space between elements' texts. XML: text and
+    the replacement texts of entities. JSON: its string values. Never raises for odd bodies.
     """
-    plain = media_type.partition(";")[0].strip().lower()
-    if not body or not is_text(media_type):
+    kind = _kind(media_type)
+    if not body or kind == "other":
         return ""
-    if plain in _HTML:
+    if kind == "sniff":
+        kind = _sniffed(body)
+    if kind == "html":
         return _html_text(body, media_type)[:limit]
     text = decode(body, media_type)
-    if plain != "text/plain":
+    if kind == "xml":
+        text = _xml_text(text)
+    elif kind == "json":
         text = _json_text(text, limit)
     return text[:limit]
 
 
-def charset_of(body: bytes, media_type: str) -> str:
-    """Return the Python codec for a body: byte order mark, header, `<meta>`, then UTF-8, then windows-1252."""
-    for mark, name in _BOMS:
-        if body.startswith(mark):
-            return name
-    header = _HEADER_CHARSET.search(media_type)
-    named = header[1] if header is not None else None
-    if named is None:
-        meta = _META_CHARSET.search(body, 0, _SNIFF)
-        named = meta[1].decode("ascii") if meta is not None else None
-    codec = _codec(named) if named is not None else None
-    if codec is not None:
-        return codec
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A character cut at the very end says nothing about the rest.
-        return "utf-8" if error.reason == "unexpected end of data" else "cp1252"
-    return "utf-8"
+def _kind(media_type: str) -> str:
+    """Return how a browser reads the type: html, xml, json, text, shown (text when opened by itself), sniff or other.
+
+    Several types, from repeated fields or commas: which of them counts differs by browser, so the one with most in it.
+    """
+    kinds = {_kind_of(part) for part in media_type.split(",")} if "," in media_type else {_kind_of(media_type)}
+    if len(kinds) == 1:
+        return kinds.pop()
+    return next((kind for kind in ("html", "xml", "json", "text", "shown") if kind in kinds), "sniff")
 
 
-def decode(body: bytes, media_type: str) -> str:
-    """Return the body as text; bytes that don't fit become U+FFFD."""
-    return body.decode(charset_of(body, media_type), "replace").removeprefix("\ufeff")
+def _kind_of(media_type: str) -> str:
+    plain = re.split(r"[;\s(]", media_type.strip().lower(), maxsplit=1)[0]
+    if plain == "text/html":
+        return "html"
+    if plain == "text/plain":
+        return "text"
+    if plain == "application/json" or plain.endswith("+json"):
+        return "json"
+    if plain in _XML or plain.endswith("+xml"):
+        return "xml"
+    if plain in _UNKNOWN or _TYPE.fullmatch(plain) is None:
+        return "sniff"
+    return "shown" if plain.startswith("text/") or plain in _SHOWN else "other"
 
 
-def _codec(label: str) -> str | None:
-    label = label.lower()
-    label = _LABELS.get(label, label)
-    try:
-        info = codecs.lookup(label)
-        # Python has codecs that are no character sets (zip, rot13); a page must not choose one.
-        return info.name if info._is_text_encoding else None  # noqa: SLF001  # the only way to ask
-    except LookupError:
-        return None
+def _sniffed(body: bytes) -> str:
+    start = body[:SNIFFED].lstrip(b"\t\n\x0c\r \xef\xbb\xbf")
+    if start.startswith(b"<?xml"):
+        return "xml"
+    return "html" if start.startswith(b"<") or body.startswith(_WIDE) else "text"
 
 
 def _html_text(body: bytes, media_type: str) -> str:
-    charset = charset_of(body, media_type)
-    # Lexbor reads UTF-8; bytes pass without a detour over Python text when they are that already.
-    tree = LexborHTMLParser(body if charset == "utf-8" else body.decode(charset, "replace"))
+    # Lexbor keeps what a template holds in a tree of its own, yet pages show it (declarative shadow DOM).
+    if b"<" in body and _TEMPLATE.search(body) is not None:
+        body = _TEMPLATE.sub(rb"<\1div", body)
+    tree = LexborHTMLParser(_utf8(body, media_type))
+    inner = [_xml_text(value) for node in tree.css("iframe[srcdoc]") if (value := node.attributes.get("srcdoc"))]
     tree.strip_tags(_UNSEEN)
     root = tree.root
     if root is None:
         return ""
     text = root.text(separator=" ")
     extra = [value for node in tree.css('meta[name="description"], meta[name="keywords"], img[alt]') for value in _spoken(node.attributes)]
-    return " ".join([text, *extra]) if extra else text
+    return " ".join([text, *extra, *inner]) if extra or inner else text
+
+
+def _utf8(body: bytes, media_type: str) -> bytes | str:
+    """Return the page as Lexbor reads it; bytes that are UTF-8 already pass without a detour over Python text."""
+    charset = charset_of(body, media_type)
+    return body if charset == "utf-8" else body.decode(charset, "replace")
 
 
 def _spoken(attributes: dict[str, str | None]) -> list[str]:
     return [value for name in _SPOKEN if (value := attributes.get(name))]
+
+
+def _xml_text(text: str) -> str:
+    """Join the texts between tags. An HTML parser would read XML wrongly: CDATA, `<script/>`, entities of its own."""
+    spoken = [one or other for one, other in _SPOKEN_IN_XML.findall(text)]
+    plain = text.replace("<![CDATA[", " ").replace("]]>", " ").replace("<!ENTITY", "> ")
+    return html.unescape(" ".join([_TAG.sub(" ", plain), *spoken]))
 
 
 def _json_text(text: str, limit: int) -> str:

@@ -73,7 +73,9 @@ GATEWAY = Section(
         Setting("trusted_ca", k.TEXT, "", "File with further certificate authorities (PEM) that sites may use; relative to this file."),
         Setting("hosts", map_of(k.ADDRESS), {}, "Addresses of hosts that the gateway takes from here instead of from DNS."),
         Setting("splice", list_of(k.HOST), [],
-                "Hosts, with sub-domains, whose TLS connections pass unread (banks, device management); lists still see the host."),
+                "Hosts, with sub-domains, whose TLS connections pass unread (banks, device management); lists still see the host. "
+                "Entries of lists for single pages of such a host, sealed ones included, can't be seen; where `[[deny]]` names a page "
+                "of one, the host is read after all."),
         Setting("require_sign_in", k.FLAG, False, "Ask for user name and password where no subnet entry says otherwise."),
         Setting("header_seconds", whole(1, 600), 30, "Seconds within which a browser has to send the head of a request."),
         Setting("idle_seconds", whole(5, 86_400), 600, "Seconds after which a silent connection is closed."),

@@ -49,8 +49,13 @@ class Grant(msgspec.Struct, frozen=True):
             return url.host == self.host or url.host.endswith("." + self.host)
         if url.host != self.host:
             return False
+        path = url.path.lower()
+        if "%5c" in path or "..;" in path:
+            # Some servers take these for "/" and "..", and serve another page than the granted one.
+            return False
         if self.scope == "exact":
-            return url.path_and_query == self.target
+            # An escaped "&" is part of a value, a plain one begins the next field: the same text, and another page.
+            return url.path_and_query == self.target and (url.raw_query or "").count("&") == self.target.count("&", len(url.path))
         prefix = self.target
         return url.path == prefix or url.path.startswith(prefix if prefix.endswith("/") else prefix + "/")
 

@@ -57,6 +57,10 @@ CLOSED: dict[str, Plain | Inside] = {
     "zero byte": asked("denied.test%00.allowed.test"),
     "sub-domain": asked("x.denied.test"),
     "port twice": asked("denied.test:80"),
+    "another path behind a fragment": asked("allowed.test", "/x#/../secret"),
+    "another path behind a fragment, inside TLS": Inside("allowed.test", "allowed.test", read("allowed.test", "/x#/../secret")),
+    "a path that is none": Inside("allowed.test", "allowed.test", read("allowed.test", "secret")),
+    "no path": Inside("allowed.test", "allowed.test", read("allowed.test", "*")),
     # One request that names two places.
     "another Host header": asked("denied.test", written="allowed.test"),
     "another Host header, the other way round": asked("allowed.test", written="denied.test"),
@@ -164,6 +168,7 @@ def opened(gateway: Gateway) -> Iterator[Callable[..., int]]:
 @pytest.mark.parametrize(
     "path",
     ["/canals/../secret", "/canals/%2e%2e/secret", "/canals%2f..%2fsecret", "/canals/..%252fsecret", "/canals\\..\\secret", "/canalsecret",
+     "/canals/..;/secret", "/canals/%5c..%5c..%5csecret", "/canals/x/..%5c..%5csecret",
      "/CANALS/1", "/secret?/canals/", "/secret/../../secret/canals"],
 )  # fmt: skip
 def test_an_opened_folder_opens_nothing_beside_it(opened: Callable[..., int], path: str) -> None:

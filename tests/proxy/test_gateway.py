@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import gzip
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ async def test_words_in_a_form_are_weighed_before_anything_goes_upstream(running
     answer = await running.curl("https://allowed.test:S/post", "--data", "message=how+to+hurt+myself&password=topsecret99", *PAGE)
     assert answer.status == 403
     assert b"0800 1111" in answer.body
+    assert answer.body.index(b"you are not alone") < answer.body.index(b"0800 1111") < answer.body.index(b"This page is blocked</h2>")
     assert running.origin.hits["allowed.test/post"] == 0
     event = await running.event(path="/post")
     assert (event.reason, event.level, event.matches) == ("typed-text", 4, ("how to hurt myself",))
@@ -342,3 +344,24 @@ def test_events_are_closed_segments_and_nothing_queued_is_lost(tmp_path: Path) -
     lines = [line for file in sorted((tmp_path / "spool").glob("*.ndjson")) for line in file.read_text().splitlines()]
     assert len(lines) == 5_000
     assert not list((tmp_path / "spool").glob("*.part"))
+
+
+async def test_without_a_ruleset_a_tunnel_ends_in_a_page_that_says_so_and_the_next_one_works(running: Any) -> None:
+    running.live.fault = "There is no ruleset."
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    writer.write(f"CONNECT allowed.test:{running.origin.https} HTTP/1.1\r\n\r\n".encode())
+    assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    running.live.fault = ""
+    await writer.start_tls(ssl.create_default_context(cafile=str(running.authority)), server_hostname="allowed.test")
+    writer.write(b"GET /a HTTP/1.1\r\nHost: allowed.test\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"filter has a problem" in answer
+    running.live.fault = "There is no ruleset."
+    answer = await running.curl("https://allowed.test:S/b", *PAGE)
+    assert (answer.status, answer.headers["connection"]) == (503, "close")
+    assert b"filter has a problem" in answer.body
+    assert running.origin.connections == 0
+    running.live.fault = ""
+    assert (await running.curl("https://allowed.test:S/c", *PAGE)).status == 200

@@ -3,6 +3,8 @@
 import contextlib
 import datetime as dt
 import ssl
+import subprocess
+import sys
 import time
 import zlib
 from pathlib import Path
@@ -209,3 +211,16 @@ def test_special_addresses_are_refused_unless_named(address: str) -> None:
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f::1"])
 def test_public_addresses_are_open(address: str) -> None:
     assert may_connect("host.test", address, UpstreamRules())
+
+
+def test_a_worker_takes_all_descriptors_that_it_may_have() -> None:
+    script = (
+        "import resource; from proxy.worker import _raise_descriptors\n"
+        "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))\n"
+        "_raise_descriptors(); print(resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(hard, 1_048_576) or hard < 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "True"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.page import charset_of, visible_text
+from rules.charsets import charset_of
+from rules.page import is_text, must_sniff, visible_text
 
 HTML = "text/html"
 
@@ -72,3 +73,52 @@ def test_hostile_json_takes_time_in_proportion() -> None:
 
 def test_deeply_nested_pages_are_read() -> None:
     assert "core" in visible_text(b"<div>" * 20_000 + b"core", HTML)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "text", "as_document", "sniffed"),
+    [
+        ("text/html; charset=x", True, True, False),
+        ("TEXT/HTML(comment)", True, True, False),
+        ("image/png, text/html", True, True, False),
+        ("image/svg+xml", True, True, False),
+        ("text/css", False, True, False),
+        ("", True, True, True),
+        ("*/*", True, True, True),
+        ("nonsense", True, True, True),
+        ("image/png", False, False, False),
+        ("application/octet-stream", False, False, False),
+    ],
+)
+def test_a_type_is_read_as_browsers_read_it(media_type: str, text: bool, as_document: bool, sniffed: bool) -> None:
+    assert (is_text(media_type), is_text(media_type, document=True), must_sniff(media_type)) == (text, as_document, sniffed)
+
+
+@pytest.mark.parametrize(
+    ("body", "media_type", "charset"),
+    [
+        (b"x", "text/html; charset=punycode", "utf-8"),
+        (b"x", "text/html; charset=utf-7", "utf-8"),
+        (b"x", "text/html; charset=unicode_escape", "utf-8"),
+        (b"<meta charset=utf-16>x", HTML, "utf-8"),
+        (b"x", "text/html; charset=utf-16", "utf-16-le"),
+        (b"<?xml version='1.0' encoding='windows-1251'?>", "text/xml", "cp1251"),
+        ("<?xml?>".encode("utf-16-be"), "text/xml", "utf-16-be"),
+        (b"x", "text/html; charset=zip; charset=koi8-r", "koi8-r"),
+    ],
+)
+def test_only_what_browsers_know_is_a_charset(body: bytes, media_type: str, charset: str) -> None:
+    assert charset_of(body, media_type) == charset
+
+
+@given(st.binary(max_size=400), st.sampled_from(["", "text/xml", "image/svg+xml", "*/*", "a, text/html", "text/css"]))
+def test_no_body_of_an_odd_type_makes_it_fail(body: bytes, media_type: str) -> None:
+    assert isinstance(visible_text(body, media_type), str)
+
+
+def test_hostile_xml_takes_time_in_proportion() -> None:
+    for body in (b"<" * 400_000, b"<a " * 200_000, b'title="' * 80_000, b"title='" * 80_000, b"&" * 400_000, b"<![CDATA[" * 50_000):
+        start = time.perf_counter()
+        visible_text(body, "text/xml")
+        visible_text(b"<p>" + body, HTML)
+        assert time.perf_counter() - start < 3
