@@ -133,9 +133,7 @@ def install_starter_lists(paths: StatePaths, say: Callable[[str], None]) -> None
     lists = library(paths)
     starter.install_starter_lists(lists)
     lists.compile()
-    say(
-        "Loaded the starter lists: ways around the filter, search engines without a safe mode, help that stays open, a test host for each category."
-    )
+    say("Loaded the starter lists: ways around the filter, search engines without a safe mode, help that stays open, test hosts.")
     say("Loaded the sealed test list, which shows that such lists are obeyed; members load the real ones with `lists load --sealed`.")
 
 
