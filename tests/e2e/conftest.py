@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,3 +78,20 @@ def chromium() -> str:
     if path is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
     return path
+
+
+@pytest.fixture(scope="session")
+def ut1(gateway: Gateway, shared_data: Path) -> dict[str, list[str]]:
+    """UT1 loaded into the running installation; its domains by category, read independently."""
+    archive = shared_data / "domains" / "ut1-blacklists.tar.gz"
+    domains: dict[str, list[str]] = {}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            parts = Path(member.name).parts
+            if parts[-1] == "domains" and member.isfile():
+                content = tar.extractfile(member)
+                assert content is not None
+                domains[parts[-2]] = content.read().decode("utf-8", "replace").split()
+    done = gateway.cli("lists", "load", "ut1", str(archive), "--format", "ut1")
+    assert done.returncode == 0, done.stderr
+    return domains

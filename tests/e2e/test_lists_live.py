@@ -2,31 +2,12 @@
 
 import json
 import random
-import tarfile
-from pathlib import Path
 
 import pytest
 
 from .harness import Gateway, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def ut1(gateway: Gateway, shared_data: Path) -> dict[str, list[str]]:
-    """UT1 loaded into the running installation; its domains by category, read independently."""
-    archive = shared_data / "domains" / "ut1-blacklists.tar.gz"
-    domains: dict[str, list[str]] = {}
-    with tarfile.open(archive) as tar:
-        for member in tar:
-            parts = Path(member.name).parts
-            if parts[-1] == "domains" and member.isfile():
-                content = tar.extractfile(member)
-                assert content is not None
-                domains[parts[-2]] = content.read().decode("utf-8", "replace").split()
-    done = gateway.cli("lists", "load", "ut1", str(archive), "--format", "ut1")
-    assert done.returncode == 0, done.stderr
-    return domains
 
 
 def test_status_counts_what_was_loaded(gateway: Gateway, ut1: dict[str, list[str]]) -> None:
