@@ -64,7 +64,8 @@ def test_without_a_ruleset_everything_is_refused_until_there_is_one(place: Place
     place.watcher.start()
     assert "There is no ruleset" in place.live.fault
     place.build()
-    place.until(lambda: not place.live.fault)
+    place.until(lambda: bool(place.changes))
+    assert not place.live.fault
     assert place.changes == [place.live.ruleset]
 
 
