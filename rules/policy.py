@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from rules.keyword_sets import KeywordSet
+from rules.keywords.sets import KeywordSet
 from rules.policy_reader import read_policy
 from rules.policy_value import Policy
 from rules.problems import PolicyError, Problem

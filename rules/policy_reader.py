@@ -8,7 +8,7 @@ from typing import Any
 
 from blocklists.url import UrlError, canonical_host
 from rules.groups import Group, Place, Roster, Timed, severity, strictest_of
-from rules.keyword_sets import KeywordSet, check_phrases, load_keyword_file, read_sets, starter_sets
+from rules.keywords.sets import KeywordSet, check_phrases, load_keyword_file, read_sets, starter_sets
 from rules.policy_value import Policy
 from rules.problems import PolicyError
 from rules.reading import Reader, did_you_mean, dotted

@@ -7,7 +7,7 @@ import msgspec
 from blocklists.url import CanonicalUrl
 from rules.decision import Action
 from rules.groups import Group, Roster
-from rules.keyword_sets import KeywordSet
+from rules.keywords.sets import KeywordSet
 from rules.request import Subject
 from rules.safety import Safety
 from rules.schedule import local_time

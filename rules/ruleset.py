@@ -10,8 +10,8 @@ from blocklists.errors import SealedListError
 from blocklists.index import ListIndex
 from blocklists.sealed import SealedLists
 from blocklists.url import canonicalise
-from rules.keyword_sets import frozen_sets
 from rules.keywords import KeywordMatcher
+from rules.keywords.sets import frozen_sets
 from rules.policy import Policy, PolicyError, parse_policy
 from rules.searches import SearchEngines
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.keyword_sets import KeywordSet, Phrase, starter_sets
 from rules.keywords import KeywordMatcher
+from rules.keywords.sets import KeywordSet, Phrase, starter_sets
 from rules.normalise import fold, positions, words
 
 EVERYWHERE = ("search", "form", "prompt", "page")

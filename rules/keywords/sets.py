@@ -11,7 +11,7 @@ from rules.problems import PolicyError, Problem
 from rules.reading import Reader
 from rules.schema import KEYWORD_FILE
 
-STARTER_FOLDER = Path(__file__).with_name("keywords_data")
+STARTER_FOLDER = Path(__file__).parent
 
 
 class Phrase(msgspec.Struct, frozen=True):

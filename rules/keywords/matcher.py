@@ -8,12 +8,10 @@ from typing import NamedTuple, Self
 import ahocorasick
 
 from rules.decision import Match
-from rules.keyword_sets import KeywordSet, load_keyword_file
+from rules.keywords.sets import KeywordSet, load_keyword_file
 from rules.kinds import CONTEXTS
 from rules.normalise import positions, words
 from rules.settings import ThemeScore
-
-__all__ = ["KeywordMatcher", "ThemeScore", "Verdict"]
 
 DEFAULT_THRESHOLDS = {"search": 50, "form": 60, "prompt": 60, "page": 200}
 MAX_MATCHES = 20
