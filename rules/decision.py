@@ -82,6 +82,12 @@ class Match(msgspec.Struct, frozen=True):
     start: int = 0
     end: int = 0
     """Character positions in the text as given."""
+    kind: str = ""
+    """Kind within the category, where its set names one."""
+    lowers: int = 0
+    """Above 0 for words that make others harmless: levels by which they lower their category."""
+    disguised: bool = False
+    """True when only the second reading showed it (`rules.disguises`)."""
 
 
 class Decision(msgspec.Struct, frozen=True):

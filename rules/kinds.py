@@ -12,7 +12,8 @@ from rules.schedule import read_days, read_times
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-CONTEXTS = ("search", "form", "prompt", "page")
+TEXT_CONTEXTS = ("search", "form", "prompt", "page")
+CONTEXTS = (*TEXT_CONTEXTS, "host")
 
 
 class Kind(NamedTuple):

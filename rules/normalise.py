@@ -4,21 +4,32 @@ import html
 import re
 import unicodedata
 
+import numpy as np
+
+from rules.lookalikes import as_latin
+
 _JOINERS = "'\u2019\u2018\u02bc`\u00b4"
 """Apostrophes vanish: "don't" and "dont" are one word."""
 _ESCAPED_BYTES = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
-_CODED = re.compile(f"{_ESCAPED_BYTES.pattern}|{_ENTITY.pattern}")
-
-
+_JSON_ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
+_CODED = re.compile(f"{_ESCAPED_BYTES.pattern}|{_ENTITY.pattern}|{_JSON_ESCAPE.pattern}")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_LONG = 2_000
+"""Characters from which joining word by word is slower than another pass."""
+_SPACE = 0x20
+_PICTURES = 0x2600
+"""Code point from which symbols are pictures that mean something: emoji."""
+_SQUARED_LETTERS = ((0x1F150, 26), (0x1F170, 26), (0x1F1E6, 26))
+"""Circled, squared and regional letters that Unicode doesn't decompose."""
 
 
 class _Fold(dict[int, str]):
     """Table for `str.translate`: what each character becomes, worked out when first met.
 
     Compatibility decomposition (NFKD) takes full-width, ligature and styled letters apart; accents, zero-width and
-    other unseen characters vanish; case folds; whatever is no letter or digit becomes a space.
+    other unseen characters vanish; case folds; an emoji stands as a word of its own; whatever else is no letter or
+    digit becomes a space.
     """
 
     def __missing__(self, code: int) -> str:
@@ -29,13 +40,26 @@ class _Fold(dict[int, str]):
 
 
 def _folded(char: str) -> str:
+    code = ord(char)
+    for first, count in _SQUARED_LETTERS:
+        if first <= code < first + count:
+            return chr(ord("a") + code - first)
+    if code >= _PICTURES and unicodedata.category(char) == "So":
+        return f" {char} "
     kept = []
     for part in unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", char).casefold()):
         kind = unicodedata.category(part)
-        if part in _JOINERS or kind in ("Cf", "Cs", "Cn") or (kind == "Mn" and unicodedata.combining(part) and part < "\u0370"):
+        if part in _JOINERS or kind in ("Cf", "Cs", "Cn") or _is_accent(part, kind):
             continue
         kept.append(part if kind[0] in "LNM" else " ")
     return "".join(kept)
+
+
+def _is_accent(part: str, kind: str) -> bool:
+    """True for marks on letters, variation selectors and skin tones: nothing that makes another word."""
+    if kind == "Mn":
+        return (unicodedata.combining(part) != 0 and part < "\u0370") or "\ufe00" <= part <= "\ufe0f"
+    return "\U0001f3fb" <= part <= "\U0001f3ff" or part == "\u20e3"
 
 
 _FOLD = _Fold()
@@ -49,7 +73,7 @@ def fold(text: str) -> str:
         # Mostly a few dashes, quotes and accents: folding those alone leaves the rest to the quick table.
         text = _NOT_ASCII.sub(_fold_run, text)
         if not text.isascii():
-            return text.translate(_FOLD)
+            return as_latin(text.translate(_FOLD))
     return text.translate(_ASCII)
 
 
@@ -60,11 +84,25 @@ def _fold_run(match: re.Match[str]) -> str:
 def words(text: str) -> str:
     """Return the folded text as words with one space between, before and after: ` like this `.
 
-    Percent and HTML escapes inside the text are undone once, as a search box or an address may carry them.
+    Percent, HTML and JSON escapes inside the text are undone once, as a search box or an address may carry them.
     """
-    if ("%" in text or "&" in text) and _CODED.search(text) is not None:
+    if ("%" in text or "&" in text or "\\" in text) and _CODED.search(text) is not None:
         text = _CODED.sub(_decoded, text)
-    return f" {' '.join(fold(text).split())} "
+    plain = fold(text)
+    return _joined(plain) if len(plain) > _LONG else f" {' '.join(plain.split())} "
+
+
+def own_script(text: str) -> str:
+    """Return the words of a phrase like `words`, its letters never taken for Latin ones."""
+    return f" {' '.join(text.translate(_FOLD).split())} "
+
+
+def _joined(plain: str) -> str:
+    """Leave one space of each run. The same as splitting and joining, at a fourth of its time on a page."""
+    codes = np.frombuffer(f" {plain} ".encode(), np.uint8)
+    space = codes == _SPACE
+    kept = codes[1:][~(space[1:] & space[:-1])].tobytes().decode()
+    return f" {kept or ' '}"
 
 
 def positions(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -102,7 +140,7 @@ def _pieces(text: str) -> list[tuple[str, int, int]]:
     """Return folded pieces with the span of the text that each came from."""
     pieces: list[tuple[str, int, int]] = []
     at = 0
-    for match in _CODED.finditer(text) if ("%" in text or "&" in text) else ():
+    for match in _CODED.finditer(text):
         pieces += [(_FOLD[ord(char)], at + index, at + index + 1) for index, char in enumerate(text[at : match.start()])]
         pieces += [(_FOLD[ord(char)], match.start(), match.end()) for char in _decoded(match)]
         at = match.end()
@@ -114,6 +152,9 @@ def _decoded(match: re.Match[str]) -> str:
     found = match[0]
     if found[0] == "&":
         return html.unescape(found)
+    if found[0] == "\\":
+        units = b"".join(bytes.fromhex(unit) for unit in found.split("\\u")[1:])
+        return units.decode("utf-16-be", "replace")
     data = bytes.fromhex(found.replace("%", ""))
     try:
         return data.decode("utf-8")

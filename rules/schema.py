@@ -196,12 +196,19 @@ DENY = Section(
 PHRASE = Section(
     "phrases", "list", "Phrases with settings of their own.",
     (
-        Setting("text", k.TEXT, REQUIRED, "The phrase: whole words; `*` at an end stands for the rest of a word."),
+        Setting("text", k.TEXT, REQUIRED,
+                "The phrase: whole words; `*` at an end stands for the rest of a word, `{a|b}` for one of several, "
+                "` ... ` for up to 6 words."),
         Setting("weight", whole(1, 1_000), None, "Weight; the set's when not set."),
         Setting("level", k.LEVEL, None, "Level; the set's when not set."),
-        Setting("contexts", list_of(k.CONTEXT), None, "Where it counts: `search`, `form`, `prompt`, `page`; the set's when not set."),
+        Setting("contexts", list_of(k.CONTEXT), None, "Where it counts; the set's when not set."),
         Setting("with", list_of(k.TEXT), [], "It counts only with one of these near it."),
         Setting("unless", list_of(k.TEXT), [], "It does not count with one of these near it."),
+        Setting("kind", k.TEXT, None, "Kind within the category; the set's when not set."),
+        Setting("language", k.TEXT, None, "Language, for example `cy`; the set's when not set."),
+        Setting("loose", k.FLAG, None, "Also found in disguised spellings; the set's when not set."),
+        Setting("lowers", whole(0, 4), None, "Levels by which it lowers its category; the set's when not set."),
+        Setting("note", k.TEXT, None, "Why it stands here; the set's when not set."),
     ),
 )  # fmt: skip
 
@@ -209,12 +216,20 @@ KEYWORD_SET = Section(
     "keyword_sets", "list", "The school's own phrases.",
     (
         Setting("category", k.NAME, REQUIRED, "Category of the phrases."),
+        Setting("kind", k.TEXT, "", "Kind within the category, for example `far-right` in `extremism`; shown beside a match."),
         Setting("weight", whole(1, 1_000), 60, "Weight of a phrase; see `text.search_threshold`."),
         Setting("level", k.LEVEL, 3, "Level of a match, 1 (information) to 5 (critical)."),
-        Setting("contexts", list_of(k.CONTEXT), list(k.CONTEXTS), "Where phrases count: `search`, `form`, `prompt`, `page`."),
+        Setting("contexts", list_of(k.CONTEXT), list(k.TEXT_CONTEXTS),
+                "Where phrases count: `search`, `form`, `prompt`, `page`, and `host` for the site's name."),
         Setting("words", list_of(k.TEXT), [], "Phrases without settings of their own."),
         Setting("with", list_of(k.TEXT), [], "Every phrase counts only with one of these near it."),
         Setting("unless", list_of(k.TEXT), [], "No phrase counts with one of these near it."),
+        Setting("language", k.TEXT, "en", "Language of the phrases (BCP 47)."),
+        Setting("loose", k.FLAG, False, "Phrases are also found in digits for letters, spaced-out and repeated letters."),
+        Setting("lowers", whole(0, 4), 0,
+                "Above 0 the phrases count for nothing themselves: found beside others of their category they lower its level, "
+                "but never level 5."),
+        Setting("note", k.TEXT, "", "Why the set stands here; for whoever reads this next year."),
     ),
     (PHRASE,),
 )  # fmt: skip

@@ -76,3 +76,5 @@ class ThemeScore(NamedTuple):
     score: float
     phrase: str
     """The phrase that weighed most."""
+    lowered: int = 0
+    """Levels that harmless words took off."""

@@ -1,23 +1,29 @@
 """Keyword sets at work: one automaton finds every phrase in one pass, then weights become themes."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
-import ahocorasick
-
 from rules.decision import Match
+from rules.disguises import Reading, readings
+from rules.keywords.automaton import Automaton
+from rules.keywords.compile import Entry, Watched, compile_sets
+from rules.keywords.score import Found, score
 from rules.keywords.sets import KeywordSet, load_keyword_file
-from rules.kinds import CONTEXTS
 from rules.normalise import positions, words
 from rules.settings import ThemeScore
 
-DEFAULT_THRESHOLDS = {"search": 50, "form": 60, "prompt": 60, "page": 200}
+DEFAULT_THRESHOLDS = {"search": 50, "form": 60, "prompt": 60, "page": 200, "host": 60}
 MAX_MATCHES = 20
 """Matches that a verdict carries; the heaviest come first."""
+MAX_PLACES = 64
+"""Places of one phrase that are looked at; more add nothing, as each repeat counts half of the one before."""
 _NEAR = 100
-"""Characters on each side of a phrase in which its `with` and `unless` words count."""
+"""Bytes on each side of a phrase in which its `with` and `unless` words count."""
+_GAP_WORDS = 6
+_GAP_BYTES = 120
+_HOSTS = 8_192
 
 
 class Verdict(NamedTuple):
@@ -29,160 +35,161 @@ class Verdict(NamedTuple):
     """Where their phrases stand, at most `MAX_MATCHES`, in the text as given."""
 
 
-_NOTHING = Verdict((), ())
-
-
-class _Rule(NamedTuple):
-    text: str
-    category: str
-    weight: int
-    level: int
-    contexts: frozenset[str]
-    needs: tuple[str, ...]
-    unless: tuple[str, ...]
-    length: int
-    """Characters of the pattern in the normalised text, spaces at its ends included."""
-
-
-class _Found(NamedTuple):
-    rule: _Rule
-    start: int
-    end: int
-    score: float
+NOTHING = Verdict((), ())
+type _Places = dict[Watched, list[tuple[int, int]]]
 
 
 class KeywordMatcher:
     """Phrases compiled once; `weigh` changes nothing and may be called from any thread."""
 
-    def __init__(self, rules: Iterable[tuple[str, _Rule]], thresholds: dict[str, int]) -> None:
-        by_pattern: dict[str, list[_Rule]] = {}
-        for pattern, rule in rules:
-            by_pattern.setdefault(pattern, []).append(rule)
-        self.count = sum(map(len, by_pattern.values()))
+    def __init__(self, sets: Iterable[KeywordSet], thresholds: Mapping[str, int]) -> None:
+        compiled = compile_sets(sets)
+        self.count = compiled.phrases
         self.thresholds = thresholds
-        self._automaton = ahocorasick.Automaton()
-        for pattern, found in by_pattern.items():
-            self._automaton.add_word(pattern, tuple(found))
-        if by_pattern:
-            self._automaton.make_automaton()
+        self._words = Automaton(compiled.words)
+        self._letters = Automaton(compiled.letters)
+        self._reads_hosts = compiled.reads_hosts
+        self._hosts: dict[str, Verdict] = {}
 
-    def at(self, thresholds: dict[str, int] | None) -> "KeywordMatcher":
+    def at(self, thresholds: Mapping[str, int] | None) -> "KeywordMatcher":
         """Return a matcher of the same phrases for other thresholds; the compiled phrases are shared, not built again."""
         wanted = {**DEFAULT_THRESHOLDS, **(thresholds or {})}
         if wanted == self.thresholds:
             return self
         other = copy.copy(self)
         other.thresholds = wanted
+        other._hosts = {}  # noqa: SLF001 - a copy of our own
         return other
 
     @classmethod
-    def build(cls, sets: Iterable[KeywordSet], thresholds: dict[str, int] | None = None) -> Self:
+    def build(cls, sets: Iterable[KeywordSet], thresholds: Mapping[str, int] | None = None) -> Self:
         """Compile sets; `thresholds` is the weight to reach by context."""
-        return cls(_rules(sets), {**DEFAULT_THRESHOLDS, **(thresholds or {})})
+        return cls(sets, {**DEFAULT_THRESHOLDS, **(thresholds or {})})
 
     @classmethod
-    def load(cls, path: Path, thresholds: dict[str, int] | None = None) -> Self:
+    def load(cls, path: Path, thresholds: Mapping[str, int] | None = None) -> Self:
         """Compile one keyword file; raises `PolicyError`."""
         return cls.build(load_keyword_file(path), thresholds)
 
-    def weigh(self, text: str, context: str) -> Verdict:
+    def weigh(self, text: str, context: str, thresholds: Mapping[str, int] | None = None) -> Verdict:
         """Return the categories whose phrases reach the context's threshold in the text.
 
-        Each repeat of a phrase counts half as much as the one before, so that a word in every menu line does not
-        outweigh a page. A category's level is the highest at which the phrases of that level and above reach the
-        threshold alone.
+        `thresholds` takes the place of the matcher's own, for groups that are judged by others. Each repeat of a phrase
+        counts half as much as the one before, so that a word in every menu line does not outweigh a page. A category's
+        level is the highest at which the phrases of that level and above reach the threshold alone.
         """
         if not self.count or not text:
-            return _NOTHING
+            return NOTHING
         plain = words(text)
-        hits = list(self._automaton.iter(plain))
-        if not hits:
-            return _NOTHING
-        found = self._found(plain, hits, context)
+        data = plain.encode("utf-8", "surrogatepass")
+        hits = self._words.find(data)
+        found = _found(data, hits, context, None) if hits else []
+        known = {one.phrase for one in found}
+        for reading in readings(text):
+            found += self._disguised(reading, context, known)
         if not found:
-            return _NOTHING
-        threshold = self.thresholds.get(context, self.thresholds["page"])
-        themes = tuple(sorted(_themes(found, threshold), key=lambda theme: (-theme.level, -theme.score, theme.category)))
+            return NOTHING
+        wanted = self.thresholds if thresholds is None else thresholds
+        themes = score(found, wanted.get(context, DEFAULT_THRESHOLDS["page"]))
         if not themes:
-            return _NOTHING
-        return Verdict(themes, _matches(text, found, {theme.category for theme in themes}, context))
+            return NOTHING
+        return Verdict(themes, _matches(text, data, found, {theme.category for theme in themes}, context))
 
-    def _found(self, plain: str, hits: list[tuple[int, tuple[_Rule, ...]]], context: str) -> list[_Found]:
-        """Return the first place of each phrase that counts here, with the sum of its diminishing repeats."""
-        places: dict[_Rule, list[int]] = {}
-        for last, rules in hits:
-            for rule in rules:
-                if context in rule.contexts:
-                    places.setdefault(rule, []).append(last + 1)
-        found = []
-        for rule, all_ends in places.items():
-            ends = all_ends[:64]
-            if rule.needs or rule.unless:
-                ends = [end for end in ends if _holds(rule, plain, end)]
-            if ends:
-                end = ends[0]
-                found.append(_Found(rule, end - rule.length, end, rule.weight * (2 - 0.5 ** (len(ends) - 1))))
+    def weigh_host(self, host: str) -> Verdict:
+        """Return what the words of a host name weigh (context `host`); a host that was seen lately costs nothing."""
+        if not self._reads_hosts:
+            return NOTHING
+        known = self._hosts.get(host)
+        if known is None:
+            if len(self._hosts) >= _HOSTS:
+                self._hosts.clear()
+            known = self._hosts[host] = self.weigh(host, "host")
+        return known
+
+    def _disguised(self, reading: Reading, context: str, known: set[Watched]) -> list[Found]:
+        """Return what only a second reading shows, of the phrases that are marked for it."""
+        data = reading.text.encode("utf-8", "surrogatepass")
+        hits = (self._letters if reading.joined else self._words).find(data)
+        loose = [
+            (start, end, [entry for entry in entries if entry.phrase.loose and entry.phrase not in known]) for start, end, entries in hits
+        ]
+        found = _found(data, loose, context, reading) if loose else []
+        known |= {one.phrase for one in found}
         return found
 
 
-def _rules(sets: Iterable[KeywordSet]) -> Iterable[tuple[str, _Rule]]:
-    for one in sets:
-        for phrase in one.phrases:
-            pattern = _pattern(phrase.text)
-            if not pattern.strip():
-                continue
-            yield pattern, _Rule(
-                phrase.text, one.category, phrase.weight, phrase.level, frozenset(phrase.contexts) & frozenset(CONTEXTS),
-                tuple(map(_pattern, phrase.needs)), tuple(map(_pattern, phrase.unless)), len(pattern),
-            )  # fmt: skip
+def _found(data: bytes, hits: Iterable[tuple[int, int, Iterable[Entry]]], context: str, reading: Reading | None) -> list[Found]:
+    """Return each phrase that counts here, with its first place and how often it stands there."""
+    places: _Places = {}
+    for start, end, entries in hits:
+        for entry in entries:
+            phrase = entry.phrase
+            if context in phrase.contexts:
+                spans = places.setdefault(phrase, [])
+                if len(spans) < MAX_PLACES and (not entry.before or _follows(data, start, entry.before)):
+                    spans.append((start + entry.opening, end - entry.closing))
+    found = []
+    for phrase, spans in places.items():
+        if phrase.needs or phrase.unless:
+            spans = [span for span in spans if _holds(phrase, data, *span)]  # noqa: PLW2901 - the same spans, fewer
+        if spans:
+            found.append(Found(phrase, *spans[0], _apart(spans) if len(spans) > 1 else 1, reading))
+    return found
 
 
-def _pattern(text: str) -> str:
-    """Return what to look for in normalised text: spaces at the ends mean whole words, `*` at an end leaves it open."""
-    core = words(text.strip().strip("*")).strip()
-    return f"{'' if text.strip().startswith('*') else ' '}{core}{'' if text.strip().endswith('*') else ' '}"
+def _apart(spans: list[tuple[int, int]]) -> int:
+    """Return how many spans there are when those that overlap count once."""
+    count = 0
+    last = -1
+    for start, end in sorted(spans):
+        if start >= last:
+            count += 1
+        last = max(last, end)
+    return count
 
 
-def _holds(rule: _Rule, plain: str, end: int) -> bool:
-    near = plain[max(0, end - rule.length - _NEAR) : end + _NEAR]
-    if any(word in near for word in rule.unless):
+def _follows(data: bytes, start: int, before: tuple[bytes, ...]) -> bool:
+    """True when the parts before a gap stand in front of `start`, each at most `_GAP_WORDS` words away from the next."""
+    for part in reversed(before):
+        # The space at the end of one part may be the one at the start of the next.
+        window_start = max(0, start - _GAP_BYTES)
+        at = data.rfind(part, window_start, start + 1)
+        if at < 0 or data.count(b" ", at + len(part), start) >= _GAP_WORDS:
+            return False
+        start = at
+    return True
+
+
+def _holds(phrase: Watched, data: bytes, start: int, end: int) -> bool:
+    near = data[max(0, start - _NEAR) : end + _NEAR]
+    if any(word in near for word in phrase.unless):
         return False
-    return not rule.needs or any(word in near for word in rule.needs)
+    return not phrase.needs or any(word in near for word in phrase.needs)
 
 
-def _themes(found: list[_Found], threshold: int) -> Iterable[ThemeScore]:
-    by_category: dict[str, list[_Found]] = {}
-    for one in found:
-        by_category.setdefault(one.rule.category, []).append(one)
-    for category, ones in by_category.items():
-        total = sum(one.score for one in ones)
-        if total < threshold:
-            continue
-        heaviest = max(ones, key=lambda one: (one.rule.weight * one.rule.level, one.score))
-        so_far, level = 0.0, 1
-        for one in sorted(ones, key=lambda one: -one.rule.level):
-            so_far += one.score
-            if so_far >= threshold:
-                level = one.rule.level
-                break
-        yield ThemeScore(category, level, total, heaviest.rule.text)
-
-
-def _matches(text: str, found: list[_Found], categories: set[str], context: str) -> tuple[Match, ...]:
-    kept = [one for one in found if one.rule.category in categories]
-    kept.sort(key=lambda one: (-one.rule.level, -one.score))
+def _matches(text: str, data: bytes, found: list[Found], categories: set[str], context: str) -> tuple[Match, ...]:
+    kept = [one for one in found if one.phrase.category in categories]
+    kept.sort(key=lambda one: (-one.phrase.level, -one.score))
     kept = kept[:MAX_MATCHES]
-    # The pattern's own spaces at its ends stand outside the phrase.
-    spans = positions(text, [(one.start + _opening(one.rule), one.end - _closing(one.rule)) for one in kept])
+    plainly = [_characters(data, one.start, one.end) for one in kept if one.reading is None]
+    mapped = iter(positions(text, plainly) if plainly else [])
     return tuple(
-        Match(one.rule.text, one.rule.category, one.rule.level, one.rule.weight, context, start, end)
-        for one, (start, end) in zip(kept, spans, strict=True)
-    )
+        Match(
+            one.phrase.text, one.phrase.category, one.phrase.level, one.phrase.weight, context,
+            *(next(mapped) if one.reading is None else _in_disguise(one, one.reading)),
+            kind=one.phrase.kind, lowers=one.phrase.lowers, disguised=one.reading is not None,
+        )
+        for one in kept
+    )  # fmt: skip
 
 
-def _opening(rule: _Rule) -> int:
-    return 0 if rule.text.strip().startswith("*") else 1
+def _in_disguise(one: Found, reading: Reading) -> tuple[int, int]:
+    return reading.original(*_characters(reading.text.encode("utf-8", "surrogatepass"), one.start, one.end))
 
 
-def _closing(rule: _Rule) -> int:
-    return 0 if rule.text.strip().endswith("*") else 1
+def _characters(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Turn a span of UTF-8 bytes into one of characters."""
+    if data.isascii():
+        return start, end
+    first = len(data[:start].decode("utf-8", "surrogatepass"))
+    return first, first + len(data[start:end].decode("utf-8", "surrogatepass"))

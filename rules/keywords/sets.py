@@ -7,14 +7,17 @@ from typing import Any
 
 import msgspec
 
+from rules.keywords.patterns import PatternError, expand
 from rules.problems import PolicyError, Problem
 from rules.reading import Reader
 from rules.schema import KEYWORD_FILE
 
 STARTER_FOLDER = Path(__file__).parent
+_OVERRIDES = ("weight", "level", "contexts", "kind", "language", "loose", "lowers", "note")
+"""Keys of a phrase that stand in the place of its set's."""
 
 
-class Phrase(msgspec.Struct, frozen=True):
+class Phrase(msgspec.Struct, frozen=True, omit_defaults=True):
     """One phrase."""
 
     text: str
@@ -25,6 +28,14 @@ class Phrase(msgspec.Struct, frozen=True):
     """It counts only with one of these near it."""
     unless: tuple[str, ...] = ()
     """It does not count with one of these near it."""
+    kind: str = ""
+    """What it is within its category, for example `far-right`."""
+    language: str = "en"
+    loose: bool = False
+    """Also looked for in disguised spellings (`rules.normalise.loose`)."""
+    lowers: int = 0
+    """Above 0 it weighs nothing: found beside others of its category it lowers their level by so much, never level 5."""
+    note: str = ""
 
 
 class KeywordSet(msgspec.Struct, frozen=True):
@@ -39,39 +50,39 @@ class KeywordSet(msgspec.Struct, frozen=True):
 def read_sets(reader: Reader, tables: list[dict[str, Any]]) -> Iterator[KeywordSet]:
     """Turn checked `[[keyword_sets]]` tables into sets."""
     for index, table in enumerate(tables):
-        contexts, needs, unless = tuple(table["contexts"]), tuple(table["with"]), tuple(table["unless"])
-        phrases = [Phrase(text, table["weight"], table["level"], contexts, needs, unless) for text in table["words"]]
-        phrases += [
-            Phrase(
-                entry["text"],
-                entry["weight"] if entry["weight"] is not None else table["weight"],
-                entry["level"] if entry["level"] is not None else table["level"],
-                tuple(entry["contexts"]) if entry["contexts"] is not None else contexts,
-                (*needs, *entry["with"]),
-                (*unless, *entry["unless"]),
-            )
-            for entry in table["phrases"]
-        ]
+        of_set = {key: table[key] for key in _OVERRIDES}
+        needs, unless = tuple(table["with"]), tuple(table["unless"])
+        phrases = [_phrase(text, of_set, needs, unless) for text in table["words"]]
+        for entry in table["phrases"]:
+            own = {key: entry[key] if entry[key] is not None else of_set[key] for key in _OVERRIDES}
+            phrases.append(_phrase(entry["text"], own, (*needs, *entry["with"]), (*unless, *entry["unless"])))
         line = reader.lines.line_of(("keyword_sets", index))
         yield KeywordSet(table["category"], tuple(phrases), f"{reader.file}:{line}")
 
 
+def _phrase(text: str, values: dict[str, Any], needs: tuple[str, ...], unless: tuple[str, ...]) -> Phrase:
+    return Phrase(text, needs=needs, unless=unless, **{**values, "contexts": tuple(values["contexts"])})
+
+
 def check_phrases(reader: Reader, tables: list[dict[str, Any]]) -> None:
-    """Note phrases in which nothing would be left to look for."""
+    """Note phrases that can't be looked for: nothing would be left of them, or they unfold into too many."""
     for index, table in enumerate(tables):
         path = ("keyword_sets", index)
         for number, text in enumerate(table["words"]):
-            if not is_phrase(text):
-                reader.fault((*path, "words", number), f'"{text}" has too few letters or digits to look for.')
+            if (fault := phrase_fault(text)) is not None:
+                reader.fault((*path, "words", number), fault)
         for number, entry in enumerate(table["phrases"]):
-            if not is_phrase(entry["text"]):
-                reader.fault((*path, "phrases", number), f'"{entry["text"]}" has too few letters or digits to look for.')
+            if (fault := phrase_fault(entry["text"])) is not None:
+                reader.fault((*path, "phrases", number), fault)
 
 
-def is_phrase(text: str) -> bool:
-    """True for a text with at least two letters or digits (one is enough outside ASCII) and at most 200 characters."""
-    letters = [char for char in text if char.isalnum()]
-    return len(text) <= 200 and (len(letters) >= 2 or any(not char.isascii() for char in letters))
+def phrase_fault(text: str) -> str | None:
+    """Return one sentence on why the phrase can't be looked for, or None when it can."""
+    try:
+        expand(text)
+    except PatternError as error:
+        return str(error)
+    return None
 
 
 def load_keyword_file(path: Path) -> tuple[KeywordSet, ...]:

@@ -1,0 +1,144 @@
+"""The second reading of a text: disguised spellings undone, for the phrases that are marked for it.
+
+Digits and signs for letters ("k1ll"), letters stretched out ("diiiie") and letters set apart ("k i l l"). Ordinary text
+has such things too ("mp3", "A 55", "aaargh"), which is why only some phrases are looked for here.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from rules.normalise import positions, words
+
+LONGEST = 4_000
+"""Characters that are read a second time; pages beyond it are prose, not messages."""
+_LEET = {
+    "0": "o",
+    "3": "e",
+    "4": "a",
+    "@": "a",
+    "5": "s",
+    "$": "s",
+    "7": "t",
+    "+": "t",
+    "8": "b",
+    "9": "g",
+    "6": "g",
+    "2": "z",
+    "\u20ac": "e",
+    "(": "c",
+}
+_EITHER = "1!|"
+"""Signs that stand for i or for l."""
+_SIGNS = "".join(re.escape(sign) for sign in (*_LEET, *_EITHER))
+_TOKEN = re.compile(rf"(?:[^\W_]|[{_SIGNS}])+")
+_MIXED = re.compile(r"[a-zA-Z][!+(]*[0-9@$\u20ac|]|[0-9@$\u20ac|][a-zA-Z]|[a-zA-Z][!+(]+[a-zA-Z]")
+"""Signs among letters; a mark at the end of a word is only a mark."""
+_STRETCHED = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
+_APART = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,4}[^\W_](?![^\W_])){3,}")
+_BETWEEN = re.compile(r"[\W_]+")
+
+
+class Reading(NamedTuple):
+    """One way to read a disguised text."""
+
+    text: str
+    """Words, as `rules.normalise.words` gives them."""
+    joined: bool
+    """True when letters that stood apart were put together: spaces between words are lost."""
+    plain: str
+    edits: tuple[tuple[int, int, str], ...]
+    """What was put in the place of which span of the original; `plain` is the result."""
+
+    def original(self, start: int, end: int) -> tuple[int, int]:
+        """Return the span of the original text for a span of `text`."""
+        ((first, last),) = positions(self.plain, [(start, end)])
+        return _back(self.edits, first, False), _back(self.edits, last, True)
+
+
+def readings(text: str) -> Iterator[Reading]:
+    """Yield the readings of a text in which something is disguised; none for ordinary text, and at most five."""
+    if len(text) > LONGEST:
+        return
+    seen = set()
+    runs = tuple((match.start(), match.end(), f" {_BETWEEN.sub('', match[0])} ") for match in _APART.finditer(text))
+    if runs:
+        yield _reading(text, tuple(_kept_only(text, runs)), joined=True)
+    mixed = _MIXED.search(text) is not None
+    for one, length in (("i", 1), ("i", 2), ("l", 1), ("l", 2)):
+        edits = tuple(_plain_letters(text, one, length, mixed))
+        if edits and edits not in seen:
+            seen.add(edits)
+            yield _reading(text, edits, joined=False)
+
+
+def undisguised(text: str) -> str:
+    """Return the text as somebody would read it aloud: one best guess, for readers that look at all words."""
+    best = text
+    if len(text) <= LONGEST:
+        runs = tuple((match.start(), match.end(), _BETWEEN.sub(_narrow, match[0])) for match in _APART.finditer(text))
+        best = _applied(text, runs) if runs else text
+        edits = tuple(_plain_letters(best, "i", 1, _MIXED.search(best) is not None))
+        best = _applied(best, edits) if edits else best
+    return best
+
+
+def _narrow(match: re.Match[str]) -> str:
+    """Letters set apart by one sign belong to one word; a wider space stands between words."""
+    return "" if len(match[0]) == 1 else " "
+
+
+def _kept_only(text: str, runs: tuple[tuple[int, int, str], ...]) -> Iterator[tuple[int, int, str]]:
+    at = 0
+    for start, end, letters in runs:
+        if start > at:
+            yield at, start, " "
+        yield start, end, letters
+        at = end
+    if at < len(text):
+        yield at, len(text), " "
+
+
+def _plain_letters(text: str, one: str, length: int, mixed: bool) -> Iterator[tuple[int, int, str]]:
+    """Yield what to put in the place of signs and of stretched letters, which keep `length` of their letters."""
+    for match in _TOKEN.finditer(text) if mixed else _STRETCHED.finditer(text):
+        token = match[0]
+        if mixed:
+            core = token.rstrip("!+(")
+            plain = "".join(one if sign in _EITHER else _LEET.get(sign, sign) for sign in core) + token[len(core) :]
+        else:
+            plain = token
+        plain = _STRETCHED.sub(lambda run: run[1] * length, plain)
+        if plain != token:
+            yield match.start(), match.end(), plain
+
+
+def _reading(text: str, edits: tuple[tuple[int, int, str], ...], *, joined: bool) -> Reading:
+    plain = _applied(text, edits)
+    return Reading(words(plain), joined, plain, edits)
+
+
+def _applied(text: str, edits: tuple[tuple[int, int, str], ...]) -> str:
+    parts = []
+    at = 0
+    for start, end, new in edits:
+        parts += [text[at:start], new]
+        at = end
+    parts.append(text[at:])
+    return "".join(parts)
+
+
+def _back(edits: tuple[tuple[int, int, str], ...], position: int, at_end: bool) -> int:
+    """Return where a position of the edited text stood; inside an edit of another length, its start or end."""
+    shift = 0
+    for start, end, new in edits:
+        new_start = start + shift
+        new_end = new_start + len(new)
+        if position < new_start or (position == new_start and not at_end):
+            break
+        if position < new_end or (position == new_end and at_end):
+            if len(new) == end - start:
+                return position - shift
+            return end if at_end else start
+        shift = new_end - end
+    return position - shift

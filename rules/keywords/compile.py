@@ -1,0 +1,75 @@
+"""From keyword sets to patterns: what the automaton looks for, and what each place of it means."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
+
+from rules.keywords.patterns import expand, pattern, squeezed
+from rules.keywords.sets import KeywordSet, Phrase
+
+
+class Watched:
+    """One phrase as its author wrote it, ready to be asked; equal to nothing but itself, so that it is a quick key."""
+
+    __slots__ = ("category", "contexts", "kind", "level", "loose", "lowers", "needs", "text", "unless", "weight")
+
+    def __init__(self, category: str, phrase: Phrase) -> None:
+        self.category = category
+        self.text = phrase.text
+        self.kind = phrase.kind
+        self.weight = 0 if phrase.lowers else phrase.weight
+        self.level = phrase.level
+        self.contexts = frozenset(phrase.contexts)
+        self.needs = tuple(one for text in phrase.needs for one in _near(text))
+        self.unless = tuple(one for text in phrase.unless for one in _near(text))
+        self.lowers = phrase.lowers
+        self.loose = phrase.loose
+
+
+class Entry(NamedTuple):
+    """One pattern of a phrase."""
+
+    phrase: Watched
+    before: tuple[bytes, ...]
+    """Patterns of the parts that stand before a gap, in order."""
+    opening: int
+    closing: int
+    """Bytes at the ends of the pattern that stand outside the phrase: the spaces around whole words."""
+
+
+class Compiled(NamedTuple):
+    """All patterns of some sets."""
+
+    words: dict[bytes, list[Entry]]
+    """Patterns of the normalised text."""
+    letters: dict[bytes, list[Entry]]
+    """Patterns of loose phrases without spaces, for letters that were set apart."""
+    phrases: int
+    """Phrases, as their authors count them."""
+    reads_hosts: bool
+
+
+def compile_sets(sets: Iterable[KeywordSet]) -> Compiled:
+    """Unfold every phrase of every set; raises `PatternError` for a phrase that no check has seen."""
+    words: dict[bytes, list[Entry]] = {}
+    letters: dict[bytes, list[Entry]] = {}
+    count = 0
+    reads_hosts = False
+    for one in sets:
+        for phrase in one.phrases:
+            watched = Watched(one.category, phrase)
+            count += 1
+            reads_hosts = reads_hosts or "host" in watched.contexts
+            for parts in expand(phrase.text):
+                *before, last = (pattern(part).encode() for part in parts)
+                entry = Entry(watched, tuple(before), last[:1] == b" ", last[-1:] == b" ")
+                words.setdefault(last, []).append(entry)
+                if watched.loose and (joined := squeezed(parts)) is not None:
+                    letters.setdefault(joined.encode(), []).append(Entry(watched, (), 0, 0))
+    return Compiled(words, letters, count, reads_hosts)
+
+
+@lru_cache(maxsize=20_000)
+def _near(text: str) -> tuple[bytes, ...]:
+    """Return the patterns of one `with` or `unless` text; of a text with gaps, those of all parts."""
+    return tuple(pattern(part).encode() for parts in expand(text) for part in parts)
