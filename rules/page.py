@@ -103,7 +103,7 @@ def _sniffed(body: bytes) -> str:
 
 def _html_text(body: bytes, media_type: str) -> str:
     # Lexbor keeps what a template holds in a tree of its own, yet pages show it (declarative shadow DOM).
-    if b"<" in body and _TEMPLATE.search(body) is not None:
+    if b"<template" in body.lower():
         body = _TEMPLATE.sub(rb"<\1div", body)
     tree = LexborHTMLParser(_utf8(body, media_type))
     inner = [_xml_text(value) for node in tree.css("iframe[srcdoc]") if (value := node.attributes.get("srcdoc"))]
