@@ -36,6 +36,9 @@ _MIXED = re.compile(r"[a-zA-Z][!+(]*[0-9@$\u20ac|]|[0-9@$\u20ac|][a-zA-Z]|[a-zA-
 """Signs among letters; a mark at the end of a word is only a mark."""
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _APART = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,4}[^\W_](?![^\W_])){3,}")
+_ALONE = re.compile(r" [^ ] [^ ] [^ ] [^ ] ")
+_SIGN = re.compile(r"[0-9@$\u20ac|!+(]")
+_THREE = re.compile(r"([^ ])\1\1")
 _BETWEEN = re.compile(r"[\W_]+")
 
 
@@ -56,15 +59,41 @@ class Reading(NamedTuple):
         return _back(self.edits, first, False), _back(self.edits, last, True)
 
 
-def readings(text: str) -> Iterator[Reading]:
-    """Yield the readings of a text in which something is disguised; none for ordinary text, and at most five."""
+class Signs(NamedTuple):
+    """What in a text may be a disguise."""
+
+    apart: bool
+    """Letters stand alone one after the other."""
+    mixed: bool
+    """Signs stand among letters."""
+    stretched: bool
+    """A letter stands three times in a row."""
+
+
+def signs_of(text: str, plain: str) -> Signs:
+    """Look for disguises; `plain` is `words(text)`, in which most texts show at once that they have none."""
     if len(text) > LONGEST:
+        return Signs(False, False, False)
+    return Signs(
+        _ALONE.search(plain) is not None,
+        _SIGN.search(text) is not None and _MIXED.search(text) is not None,
+        _THREE.search(plain) is not None,
+    )
+
+
+def readings(text: str, plain: str) -> Iterator[Reading]:
+    """Yield the readings of a text in which something is disguised; none for ordinary text, and at most five.
+
+    `plain` is `words(text)`.
+    """
+    apart, mixed, stretched = signs_of(text, plain)
+    if apart:
+        runs = tuple((match.start(), match.end(), f" {_BETWEEN.sub('', match[0])} ") for match in _APART.finditer(text))
+        if runs:
+            yield _reading(text, tuple(_kept_only(text, runs)), joined=True)
+    if not mixed and not stretched:
         return
     seen = set()
-    runs = tuple((match.start(), match.end(), f" {_BETWEEN.sub('', match[0])} ") for match in _APART.finditer(text))
-    if runs:
-        yield _reading(text, tuple(_kept_only(text, runs)), joined=True)
-    mixed = _MIXED.search(text) is not None
     for one, length in (("i", 1), ("i", 2), ("l", 1), ("l", 2)):
         edits = tuple(_plain_letters(text, one, length, mixed))
         if edits and edits not in seen:
@@ -74,12 +103,12 @@ def readings(text: str) -> Iterator[Reading]:
 
 def undisguised(text: str) -> str:
     """Return the text as somebody would read it aloud: one best guess, for readers that look at all words."""
+    apart, mixed, stretched = signs_of(text, words(text))
     best = text
-    if len(text) <= LONGEST:
-        runs = tuple((match.start(), match.end(), _BETWEEN.sub(_narrow, match[0])) for match in _APART.finditer(text))
-        best = _applied(text, runs) if runs else text
-        edits = tuple(_plain_letters(best, "i", 1, _MIXED.search(best) is not None))
-        best = _applied(best, edits) if edits else best
+    if apart:
+        best = _applied(best, tuple((match.start(), match.end(), _BETWEEN.sub(_narrow, match[0])) for match in _APART.finditer(best)))
+    if mixed or stretched:
+        best = _applied(best, tuple(_plain_letters(best, "i", 1, mixed)))
     return best
 
 

@@ -25,8 +25,8 @@ def table() -> dict[int, str]:
 
 
 @cache
-def _any_of_them() -> re.Pattern[str]:
-    return re.compile("[" + "".join(re.escape(chr(code)) for code in sorted(table())) + "]")
+def _any_of_them() -> frozenset[str]:
+    return frozenset(map(chr, table()))
 
 
 def as_latin(text: str) -> str:
@@ -35,10 +35,11 @@ def as_latin(text: str) -> str:
     A word of Latin and foreign letters is a disguise. A word of nothing but look-alikes is one where the rest of the
     text is Latin; in a Russian or Greek text it is an ordinary word and stays.
     """
-    if _any_of_them().search(text) is None:
+    signs = set(text)
+    if signs.isdisjoint(_any_of_them()):
         return text
     letters = table()
-    foreign = any(_other_script(char) and ord(char) not in letters and char.isalpha() for char in text)
+    foreign = any(_other_script(char) and ord(char) not in letters and char.isalpha() for char in signs)
     if foreign and _MIXED.search(text) is None:
         return text
 

@@ -17,6 +17,8 @@ _CODED = re.compile(f"{_ESCAPED_BYTES.pattern}|{_ENTITY.pattern}|{_JSON_ESCAPE.p
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _LONG = 2_000
 """Characters from which joining word by word is slower than another pass."""
+_STRETCH = 2_000
+"""Characters that are walked over at a time to say where a phrase stands."""
 _SPACE = 0x20
 _PICTURES = 0x2600
 """Code point from which symbols are pictures that mean something: emoji."""
@@ -108,14 +110,29 @@ def _joined(plain: str) -> str:
 def positions(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Map spans of `words(text)` back to spans of the text as given; both are character positions, ends exclusive.
 
-    Costs one walk over the text, so it is asked only when something was found.
+    Walks over the stretches of the text in which spans begin and end, so it is asked only when something was found.
     """
-    origin = _origins(text)
-    mapped = []
-    for start, end in spans:
-        inside = origin[start:end]
-        mapped.append((inside[0][0], inside[-1][1]) if inside else (0, 0))
-    return mapped
+    wanted = {position for start, end in spans if start < end for position in (start, end - 1)}
+    origin: dict[int, tuple[int, int]] = {}
+    # Where a stretch begins, in the text and in its words; no escape reaches over a space.
+    at, so_far = 0, 0
+    while at < len(text) and len(origin) < len(wanted):
+        cut = text.find(" ", at + _STRETCH)
+        stretch = text[at : cut if cut >= 0 else len(text)]
+        size = len(words(stretch).strip(" "))
+        # Words of the stretch, with the space before and the one after.
+        inside = [position for position in wanted if so_far <= position <= so_far + size + 1 and position not in origin] if size else ()
+        if inside:
+            origins = _origins(stretch)
+            origin |= {
+                position: (at + first, at + last)
+                for position in inside
+                for first, last in [origins[min(position - so_far, len(origins) - 1)]]
+            }
+        so_far += size + 1 if size else 0
+        at += len(stretch)
+    last = (len(text), len(text))
+    return [(origin.get(start, last)[0], origin.get(end - 1, last)[1]) if start < end else (0, 0) for start, end in spans]
 
 
 def _origins(text: str) -> list[tuple[int, int]]:

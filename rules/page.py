@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections import Counter
 
 from selectolax.lexbor import LexborHTMLParser
 
@@ -25,6 +26,12 @@ _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 """How text of two bytes a character begins."""
 _TAG = re.compile(r"<[^<>]*>")
+_NAMED_TAG = re.compile(rb"<(/?)([a-zA-Z][^\t\n\f\r />]{0,40})")
+_NEVER_OPEN = frozenset(b"area base br col embed hr img input link meta param source track wbr li p td th tr dt dd option".split())
+"""Elements without content, and those whose next one closes them."""
+_MANY_TAGS = 6_000
+"""Tags up to which even the deepest nesting takes no more than a tenth of a second."""
+_DEEPEST = 2_000
 _TEMPLATE = re.compile(rb"<(/?)template(?=[\s/>])", re.IGNORECASE)
 
 
@@ -105,7 +112,11 @@ def _html_text(body: bytes, media_type: str) -> str:
     # Lexbor keeps what a template holds in a tree of its own, yet pages show it (declarative shadow DOM).
     if b"<template" in body.lower():
         body = _TEMPLATE.sub(rb"<\1div", body)
-    tree = LexborHTMLParser(_utf8(body, media_type))
+    page = _utf8(body, media_type)
+    if body.count(b"<") > _MANY_TAGS and _nests_deeply(body):
+        text = _TAG.sub(" ", page if isinstance(page, str) else page.decode("utf-8", "replace"))
+        return html.unescape(" ".join(text.split()))
+    tree = LexborHTMLParser(page)
     inner = [_xml_text(value) for node in tree.css("iframe[srcdoc]") if (value := node.attributes.get("srcdoc"))]
     tree.strip_tags(_UNSEEN)
     root = tree.root
@@ -114,6 +125,22 @@ def _html_text(body: bytes, media_type: str) -> str:
     text = root.text(separator=" ")
     extra = [value for node in tree.css('meta[name="description"], meta[name="keywords"], img[alt]') for value in _spoken(node.attributes)]
     return " ".join([text, *extra, *inner]) if extra or inner else text
+
+
+def _nests_deeply(body: bytes) -> bool:
+    """True for a page whose elements may stand so deep in one another that a parser's time grows with the square of it.
+
+    Counts start tags without an end tag of their name. Browsers stop at a depth of 512; a page that goes on is an attack
+    or a mistake, and is read without a tree: scripts and styles count as text there, nothing that is shown is missed.
+    """
+    unclosed: Counter[bytes] = Counter()
+    for end, name in _NAMED_TAG.findall(body):
+        name = name.lower()  # noqa: PLW2901 - the same name
+        if end:
+            unclosed[name] = max(0, unclosed[name] - 1)
+        elif name not in _NEVER_OPEN:
+            unclosed[name] += 1
+    return unclosed.total() > _DEEPEST
 
 
 def _utf8(body: bytes, media_type: str) -> bytes | str:

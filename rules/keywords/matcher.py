@@ -85,7 +85,7 @@ class KeywordMatcher:
         hits = self._words.find(data)
         found = _found(data, hits, context, None) if hits else []
         known = {one.phrase for one in found}
-        for reading in readings(text):
+        for reading in readings(text, plain):
             found += self._disguised(reading, context, known)
         if not found:
             return NOTHING

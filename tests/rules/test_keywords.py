@@ -221,3 +221,12 @@ def test_other_thresholds_need_no_new_compilation() -> None:
     assert first.weigh("bad word", "search").themes
     assert not higher.weigh("bad word", "search").themes
     assert higher._words is first._words
+
+
+@given(st.text(alphabet="ab é&;#x1\u200b%41🔪 \n", max_size=120), st.integers(1, 60))
+def test_places_in_long_texts_are_those_of_short_ones(text: str, times: int) -> None:
+    long = (text + " ") * times + "the phrase " + text
+    plain = words(long)
+    start = plain.index(" the phrase ") + 1
+    ((first, last),) = positions(long, [(start, start + len("the phrase"))])
+    assert long[first:last] == "the phrase"

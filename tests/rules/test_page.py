@@ -71,8 +71,17 @@ def test_hostile_json_takes_time_in_proportion() -> None:
         assert time.perf_counter() - start < 2
 
 
-def test_deeply_nested_pages_are_read() -> None:
-    assert "core" in visible_text(b"<div>" * 20_000 + b"core", HTML)
+@pytest.mark.parametrize(
+    "opening", [b"<div>", b"<a>x<div>", b"<b><p>", b"<font size=1><p>", b"<div></span>", b"<DIV class='>'>", b"<table><tr><td>"]
+)
+def test_deeply_nested_pages_are_read_in_proportion(opening: bytes) -> None:
+    start = time.perf_counter()
+    assert "core" in visible_text(opening * (1_000_000 // len(opening)) + b"core", HTML)
+    assert time.perf_counter() - start < 10
+
+
+def test_a_long_flat_page_is_read_without_its_scripts() -> None:
+    assert "evil" not in visible_text(b"<script>evil</script>" + b"<li><b>a</b> one<br>" * 5_000, HTML)
 
 
 @pytest.mark.parametrize(
