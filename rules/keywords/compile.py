@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from rules.keywords.patterns import expand, pattern, squeezed
+from rules.keywords.patterns import patterns_of, squeezed
 from rules.keywords.sets import KeywordSet, Phrase
 
 
@@ -40,9 +40,9 @@ class Entry(NamedTuple):
 class Compiled(NamedTuple):
     """All patterns of some sets."""
 
-    words: dict[bytes, list[Entry]]
+    words: dict[bytes, tuple[Entry, ...]]
     """Patterns of the normalised text."""
-    letters: dict[bytes, list[Entry]]
+    letters: dict[bytes, tuple[Entry, ...]]
     """Patterns of loose phrases without spaces, for letters that were set apart."""
     phrases: int
     """Phrases, as their authors count them."""
@@ -51,8 +51,8 @@ class Compiled(NamedTuple):
 
 def compile_sets(sets: Iterable[KeywordSet]) -> Compiled:
     """Unfold every phrase of every set; raises `PatternError` for a phrase that no check has seen."""
-    words: dict[bytes, list[Entry]] = {}
-    letters: dict[bytes, list[Entry]] = {}
+    words: dict[bytes, tuple[Entry, ...]] = {}
+    letters: dict[bytes, tuple[Entry, ...]] = {}
     count = 0
     reads_hosts = False
     for one in sets:
@@ -60,16 +60,24 @@ def compile_sets(sets: Iterable[KeywordSet]) -> Compiled:
             watched = Watched(one.category, phrase)
             count += 1
             reads_hosts = reads_hosts or "host" in watched.contexts
-            for parts in expand(phrase.text):
-                *before, last = (pattern(part).encode() for part in parts)
-                entry = Entry(watched, tuple(before), last[:1] == b" ", last[-1:] == b" ")
-                words.setdefault(last, []).append(entry)
+            shared: dict[tuple[int, int], tuple[Entry]] = {}
+            for parts in patterns_of(phrase.text):
+                *before, last = (part.encode() for part in parts)
+                ends = last[:1] == b" ", last[-1:] == b" "
+                if before:
+                    entries = (Entry(watched, tuple(before), *ends),)
+                else:
+                    # Most phrases stand for many patterns of one meaning: it is kept once.
+                    entries = shared.get(ends) or shared.setdefault(ends, (Entry(watched, (), *ends),))
+                words[last] = words[last] + entries if last in words else entries
                 if watched.loose and (joined := squeezed(parts)) is not None:
-                    letters.setdefault(joined.encode(), []).append(Entry(watched, (), 0, 0))
+                    key = joined.encode()
+                    own = shared.get((0, 0)) or shared.setdefault((0, 0), (Entry(watched, (), 0, 0),))
+                    letters[key] = letters[key] + own if key in letters else own
     return Compiled(words, letters, count, reads_hosts)
 
 
 @lru_cache(maxsize=20_000)
 def _near(text: str) -> tuple[bytes, ...]:
     """Return the patterns of one `with` or `unless` text; of a text with gaps, those of all parts."""
-    return tuple(pattern(part).encode() for parts in expand(text) for part in parts)
+    return tuple(part.encode() for parts in patterns_of(text) for part in parts)

@@ -2,8 +2,9 @@
 
 import itertools
 import re
+from collections.abc import Iterator
 
-from rules.normalise import own_script, words
+from rules.normalise import fold, own_script, words
 
 MOST_VARIANTS = 2_000
 MOST_GAPS = 2
@@ -11,6 +12,9 @@ LONGEST = 500
 """Characters of a phrase as written."""
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 _GAP = re.compile(r"\s+(?:\.\.\.|\u2026)\s+")
+_CODED_SIGNS = frozenset("%&\\")
+_FOLD_MARKED = {code: chr(code) if chr(code) in ".*" else fold(chr(code)) for code in range(128)}
+"""Folding of ASCII that leaves the marks of gaps and open ends."""
 _LATIN = re.compile("[a-zA-Z]")
 # Scripts that write no spaces between words: Thai to Khmer, kana, Han, and Hangul with its endings.
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\U00020000-\U0003ffff]")
@@ -25,6 +29,35 @@ def expand(text: str) -> list[tuple[str, ...]]:
 
     `{a|b}` stands for one of several texts, of which one may be empty: `{a |}b` is "a b" or "b".
     """
+    variants = dict.fromkeys(" ".join("".join(chosen).split()) for chosen in itertools.product(*_choices(text)))
+    return [_parts(variant, text) for variant in variants]
+
+
+def patterns_of(text: str) -> Iterator[tuple[str, ...]]:
+    """Yield what to look for, for each way to write a phrase: `pattern` of each part. The same as `expand` and `pattern`.
+
+    Folds each alternative once instead of each way to write it: a file of phrases stands for a hundred thousand.
+    """
+    if not text.isascii() or not _CODED_SIGNS.isdisjoint(text):
+        yield from (tuple(map(pattern, parts)) for parts in expand(text))
+        return
+    choices = [[one.translate(_FOLD_MARKED) for one in choice] for choice in _choices(text)]
+    for variant in dict.fromkeys(" ".join("".join(chosen).split()) for chosen in itertools.product(*choices)):
+        if "." in variant:
+            yield tuple(_marked_pattern(part.replace(".", " "), text) for part in _GAP.split(variant))
+        else:
+            yield (_marked_pattern(variant, text),)
+
+
+def _marked_pattern(part: str, text: str) -> str:
+    part = part.strip()
+    core = " ".join(part.replace("*", " ").split()) if "*" in part or "  " in part else part
+    if not core:
+        raise PatternError(f'"{text}" has too few letters or digits to look for.')
+    return f"{'' if part.startswith('*') else ' '}{core}{'' if part.endswith('*') else ' '}"
+
+
+def _choices(text: str) -> list[list[str]]:
     if len(text) > LONGEST:
         raise PatternError(f"A phrase has at most {LONGEST} characters, and this one has {len(text):,}.")
     pieces = _ALTERNATIVES.split(text)
@@ -36,8 +69,7 @@ def expand(text: str) -> list[tuple[str, ...]]:
         count *= len(choice)
     if count > MOST_VARIANTS:
         raise PatternError(f'"{text}" stands for {count:,} phrases; write it as several with at most {MOST_VARIANTS:,} each.')
-    variants = dict.fromkeys(" ".join("".join(chosen).split()) for chosen in itertools.product(*choices))
-    return [_parts(variant, text) for variant in variants]
+    return choices
 
 
 def _parts(variant: str, text: str) -> tuple[str, ...]:
@@ -71,7 +103,7 @@ def _plain(text: str) -> str:
     return (words(text) if text.isascii() or _LATIN.search(text) else own_script(text)).strip()
 
 
-def squeezed(parts: tuple[str, ...]) -> str | None:
-    """Return the phrase without its spaces, for letters that stand apart one by one, or None when it is too short for that."""
-    core = "".join(_plain(part.strip().strip("*")) for part in parts).replace(" ", "")
-    return core if len(parts) == 1 and len(core) >= 4 else None
+def squeezed(patterns: tuple[str, ...]) -> str | None:
+    """Return a phrase's pattern without spaces, for letters that stand apart one by one, or None when it is too short for that."""
+    core = patterns[0].replace(" ", "")
+    return core if len(patterns) == 1 and len(core) >= 4 else None

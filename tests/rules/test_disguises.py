@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rules.disguises import readings, undisguised
 from rules.keywords import KeywordMatcher
-from rules.keywords.patterns import PatternError, expand
+from rules.keywords.patterns import PatternError, expand, pattern, patterns_of
 from rules.keywords.sets import KeywordSet, Phrase
 from rules.normalise import words
 
@@ -128,3 +128,12 @@ def test_host_words_count_for_host_names_alone() -> None:
     assert found.weigh_host("casinoroyale.example").themes
     assert not found.weigh_host("school.example").themes
     assert not found.weigh("casino", "search").themes
+
+
+@given(st.text(alphabet="ab {}|*.-'é%", max_size=40).map(lambda text: f"aa{text}bb"))
+def test_the_quick_way_to_patterns_gives_what_the_plain_way_gives(text: str) -> None:
+    try:
+        plainly = [tuple(map(pattern, parts)) for parts in expand(text)]
+    except PatternError:
+        return
+    assert list(dict.fromkeys(plainly)) == list(dict.fromkeys(patterns_of(text)))
