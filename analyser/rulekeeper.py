@@ -104,7 +104,7 @@ class RuleKeeper:
 
     def _build(self) -> None:
         try:
-            build(self._policy_file, self._lists, self._sealed, self._rulesets)
+            build(self._policy_file, self._lists, self._sealed, self._rulesets, self.ruleset)
         except PolicyError as error:
             self._fail("; ".join(str(problem) for problem in error.problems[:3]))
         except (RulesetError, SealedListError, OSError, ValueError) as error:

@@ -19,6 +19,7 @@ from analyser.detect.gateway import condition
 from analyser.faults import ingest_sentence, trace
 from analyser.feed import AlertFeed, AlertHub
 from analyser.ingest import Ingest, Ingested
+from analyser.lists.watch import refresh_conditions, sealed_conditions
 from analyser.publisher import SnapshotPublisher
 from analyser.retention import expire
 from analyser.rulekeeper import RuleKeeper
@@ -213,6 +214,10 @@ class Analyser:
             found.conditions.append(
                 health.Condition("sealed", f"A list of unlawful content can't be read, so requests are stopped: {sealed}")
             )
+        else:
+            found.conditions += sealed_conditions(self.ruleset.sealed, found.at)
+        with self.casework.reading() as session:
+            found.conditions += refresh_conditions(session)
         if self._step_fault is not None:
             found.conditions.append(health.Condition("store", self._step_fault))
         self.health = found

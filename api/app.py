@@ -7,6 +7,7 @@ from starlette.types import Scope
 
 import api.pages.accounts
 import api.pages.alerts
+import api.pages.lists
 import api.pages.others
 import api.pages.sign_in
 import api.pages.unblock
@@ -17,7 +18,9 @@ import api.v1.audit
 import api.v1.events
 import api.v1.explain
 import api.v1.health
+import api.v1.keyword_preview
 import api.v1.list_preview
+import api.v1.list_sources
 import api.v1.me
 import api.v1.numbers
 import api.v1.stream
@@ -32,7 +35,8 @@ from api.settings import ConsoleSettings
 # The stream stands before the alerts, whose `/{alert_id}` would take its name for a number.
 ROUTERS: tuple[APIRouter, ...] = (
     api.v1.stream.router, api.v1.alerts.router, api.v1.events.router, api.v1.unblock.router, api.v1.health.router, api.v1.explain.router,
-    api.v1.list_preview.router, api.v1.audit.router, api.v1.accounts.router, api.v1.me.router, api.v1.numbers.router, api.public.router,
+    api.v1.list_preview.router, api.v1.list_sources.router, api.v1.keyword_preview.router, api.v1.audit.router, api.v1.accounts.router,
+    api.v1.me.router, api.v1.numbers.router, api.public.router, api.pages.lists.router,
     api.pages.sign_in.router, api.pages.alerts.router, api.pages.unblock.router, api.pages.others.router, api.pages.accounts.router,
 )  # fmt: skip
 

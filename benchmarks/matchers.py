@@ -26,7 +26,7 @@ from rich.table import Table
 
 from rules.keywords import KeywordMatcher
 from rules.keywords.automaton import Automaton
-from rules.keywords.compile import compile_sets
+from rules.keywords.compile import patterns_by_meaning, watched_phrases
 from rules.keywords.sets import KeywordSet, Phrase, starter_sets
 from rules.normalise import words
 from rules.page import visible_text
@@ -49,7 +49,7 @@ class Engine(NamedTuple):
 def patterns() -> list[bytes]:
     """Return the patterns of the starter sets and of 10,000 made-up phrases."""
     made = KeywordSet("made-up", tuple(Phrase(text, 60, 3, _CONTEXTS) for text in phrases()))
-    return list(compile_sets([*starter_sets(), made]).words)
+    return list(patterns_by_meaning(watched_phrases([*starter_sets(), made]))[0])
 
 
 def texts() -> dict[str, bytes]:
@@ -78,7 +78,7 @@ def engines(found: list[bytes]) -> list[Engine]:
 
 
 def _ours(found: list[bytes]) -> Scan:
-    automaton = Automaton({one: [number] for number, one in enumerate(found)})
+    automaton = Automaton({one: number for number, one in enumerate(found)})
     return lambda data: len(automaton.find(data))
 
 

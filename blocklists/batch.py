@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from blocklists.host import bare_host
 from blocklists.index import ListIndex
-from blocklists.layout import COMBINATION_MASK, DEPTH_SHIFT, Label, hash_bytes
+from blocklists.layout import BELOW, COMBINATION_MASK, DEPTH_SHIFT, Label, hash_bytes
 from blocklists.spans import Bytes, Keys, Places, padded, span_keys
 from blocklists.url import canonicalise
 
@@ -90,6 +90,7 @@ class BatchLookup:
         exceptions = {entry.encode() for _, _, entry in index.meta.exceptions}
         self._exceptions = np.unique(np.fromiter(map(hash_bytes, exceptions), np.uint64, len(exceptions)))
         self._networks = bool(index.meta.prefixes)
+        self._marked = index.meta.marked
 
     def find(self, urls: UrlBatch) -> BatchHits:
         """Return what the lists say of each address. Two million addresses a second and core; with hash lists far fewer."""
@@ -105,47 +106,42 @@ class BatchLookup:
         return BatchHits(np.concatenate([hit.rows for hit in found]), np.concatenate([hit.labels for hit in found]))
 
     def _part(self, urls: UrlBatch) -> list[BatchHits]:
-        data, starts, stops = urls.data, urls.offsets[:-1], urls.offsets[1:]
-        used = data[: int(urls.offsets[-1])]
-        slashes = np.append(np.flatnonzero(used == _SLASH), len(used))
-        ends = np.minimum(slashes[np.searchsorted(slashes, starts)], stops)
-        dots = np.append(np.flatnonzero(used == _DOT), len(used))
-        first = np.searchsorted(dots, starts)
-        labels = np.searchsorted(dots, ends) - first
-        """Dots of the host: as many suffixes as it has, at least one."""
-        addresses = _addresses(data, starts, ends, dots, first, labels)
-        labels[addresses] = 0
-        special = [addresses] if self._networks else []
-        bare = _bare_levels(data, starts, dots, first, labels)
+        data, hosts = urls.data, _hosts(urls)
+        special = [hosts.addresses] if self._networks else []
         hits: list[BatchHits] = []
-        depths = np.zeros(len(starts), np.int64)
-        bares = np.where(bare == 1, dots[np.minimum(first, len(dots) - 1)] + 1, starts)
-        rows = np.arange(len(starts))
-        level = 0
+        depths = np.zeros(len(hosts.ends), np.int64)
+        rows = np.arange(len(hosts.ends))
+        # From the shortest parent to the host itself, and no further than where something is listed below.
+        levels = np.maximum(hosts.labels - 1, 0)
         while len(rows):
-            begins = dots[first[rows] + level - 1] + 1 if level else starts[rows]
-            keys = span_keys(data, begins, ends[rows] - begins)
+            begins = hosts.begins(rows, levels)
+            keys = span_keys(data, begins, hosts.ends[rows] - begins)
             values = self._probe(keys)
             if len(self._exceptions):
                 special.append(rows[np.isin(keys, self._exceptions)])
-            listed = np.flatnonzero(values)
-            if len(listed):
-                spoken = values[listed].astype(np.int64)
-                hits.append(self._tables["below" if level else "exact"].pairs(rows[listed], spoken & COMBINATION_MASK))
-                marked = rows[listed]
-                own = bare[marked] == level
-                depths[marked[own]] = spoken[own] >> DEPTH_SHIFT
-            level += 1
-            rows = rows[labels[rows] > level]
+            self._spoken(hits, rows, levels, values)
+            deep = np.flatnonzero(values >> DEPTH_SHIFT)
+            deep = deep[hosts.bare[rows[deep]] == levels[deep]]
+            depths[rows[deep]] = values[deep] >> DEPTH_SHIFT
+            on = np.flatnonzero((levels > 0) & ((values & np.uint32(BELOW)) != 0) if self._marked else levels > 0)
+            rows, levels = rows[on], levels[on] - 1
         rows = np.flatnonzero(depths)
         if len(rows):
-            hits += self._paths(urls, rows, bares[rows], ends[rows], depths[rows] - 1, slashes)
+            hits += self._paths(urls, rows, hosts.begins(rows, hosts.bare[rows]), hosts.ends[rows], depths[rows] - 1, hosts.slashes)
         apart = np.unique(np.concatenate(special)) if special else np.zeros(0, np.int64)
         if len(apart):
             # Networks and exceptions are rare; what they touch is asked one by one.
             hits = [BatchHits(hit.rows[kept], hit.labels[kept]) for hit in hits for kept in [~np.isin(hit.rows, apart)]]
             hits += self._each(urls, apart.tolist())
         return hits
+
+    def _spoken(self, hits: list[BatchHits], rows: Places, levels: Places, values: NDArray[np.uint32]) -> None:
+        """Add what is said of each row's suffix at its level; 0 is the host itself."""
+        combinations = (values & np.uint32(COMBINATION_MASK)).astype(np.int64)
+        for table, wanted in (("exact", levels == 0), ("below", levels > 0)):
+            listed = np.flatnonzero((combinations > 0) & wanted)
+            if len(listed):
+                hits.append(self._tables[table].pairs(rows[listed], combinations[listed]))
 
     def _paths(
         self, urls: UrlBatch, rows: Places, bares: Places, ends: Places, depths: Places, slashes: Places
@@ -198,6 +194,47 @@ class BatchLookup:
         return [BatchHits(np.array(rows, np.int64), np.array(numbers, np.int32))]
 
 
+class _Hosts(NamedTuple):
+    """Where the hosts of a batch begin and end, and their dots."""
+
+    starts: Places
+    ends: Places
+    edges: Places
+    """Places of all dots and slashes, and the end of the texts."""
+    first: Places
+    """The first edge of each host; its dots follow each other from there."""
+    labels: Places
+    """Dots of each host, 0 for addresses: as many suffixes as it has, at least one."""
+    bare: Places
+    """1 for hosts that begin with `www.`, `webN.` or `ftp.`, otherwise 0: the level whose path entries count."""
+    addresses: Places
+    """Rows whose host is an address."""
+    slashes: Places
+    """Places of all slashes, and the end of the texts."""
+
+    def begins(self, rows: Places, levels: Places) -> Places:
+        """Return where the suffixes of some rows begin, so many labels from the left."""
+        return np.where(levels > 0, self.edges[np.maximum(self.first[rows] + levels - 1, 0)] + 1, self.starts[rows])
+
+
+def _hosts(urls: UrlBatch) -> _Hosts:
+    data, starts, stops = urls.data, urls.offsets[:-1], urls.offsets[1:]
+    used = data[: int(urls.offsets[-1])]
+    edges = np.append(np.flatnonzero((used == _DOT) | (used == _SLASH)), len(used))
+    folder = np.append(used[edges[:-1]] == _SLASH, True)
+    first = np.searchsorted(edges, starts)
+    # The next slash of each edge, found from behind: what lies between a host's start and its slash are dots.
+    slash = np.minimum.accumulate(np.where(folder, np.arange(len(edges)), len(edges) - 1)[::-1])[::-1][first]
+    ends, labels = edges[slash], slash - first
+    unended = np.flatnonzero(ends > stops)
+    ends[unended] = stops[unended]
+    labels[unended] = np.searchsorted(edges, stops[unended]) - first[unended]
+    addresses = _addresses(data, starts, ends, edges, first, labels)
+    labels[addresses] = 0
+    bare = _bare_levels(data, starts, edges, first, labels)
+    return _Hosts(starts, ends, edges, first, labels, bare, addresses, edges[folder])
+
+
 def _addresses(data: Bytes, starts: Places, ends: Places, dots: Places, first: Places, labels: Places) -> Places:
     """Return the rows whose host is an IPv4 or IPv6 address: those have no parents."""
     last = np.where(labels > 0, dots[np.maximum(first + labels - 1, 0)] + 1, starts)
@@ -212,8 +249,11 @@ def _addresses(data: Bytes, starts: Places, ends: Places, dots: Places, first: P
 def _bare_levels(data: Bytes, starts: Places, dots: Places, first: Places, labels: Places) -> Places:
     """Return 1 for rows whose host begins with `www.`, `webN.` or `ftp.` and two labels more, otherwise 0."""
     result = np.zeros(len(starts), np.int64)
-    # Both letters that such names may begin with, before anything dearer.
+    # Both letters that such names may begin with, then the usual name, before anything dearer.
     rows = np.flatnonzero(((data[starts] == ord("w")) | (data[starts] == ord("f"))) & (labels >= 2))
+    usual = (data[starts[rows, None] + np.arange(4)] == np.frombuffer(b"www.", np.uint8)).all(axis=1)
+    result[rows[usual]] = 1
+    rows = rows[~usual]
     if len(rows):
         spans = zip(starts[rows].tolist(), dots[first[rows]].tolist(), strict=True)
         known: dict[bytes, bool] = {}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from blocklists.host import registrable_domain
 from blocklists.library import Library
-from blocklists.spans import Keys, line_keys
+from blocklists.spans import Keys, distinct, line_keys
 from blocklists.stored import Section, StoredList, read_sections
 
 SHOWN = 20
@@ -141,19 +141,13 @@ def _by_kind(sections: Iterable[Section]) -> dict[str, dict[str, Keys]]:
     result: dict[str, dict[str, Keys]] = {}
     for section in sections:
         own = result.setdefault(_kind(section), {})
-        own[section.category] = _distinct(np.concatenate((own.get(section.category, _NONE), line_keys(section.data))))
+        own[section.category] = distinct(np.concatenate((own.get(section.category, _NONE), line_keys(section.data))))
     return result
 
 
 def _union(parts: Iterable[Keys]) -> Keys:
     found = list(parts)
-    return found[0] if len(found) == 1 else _distinct(np.concatenate(found)) if found else _NONE
-
-
-def _distinct(keys: Keys) -> Keys:
-    """Return the keys in order, each once: ten times as fast as numpy's own, which hashes."""
-    ordered = np.sort(keys)
-    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
+    return found[0] if len(found) == 1 else distinct(np.concatenate(found)) if found else _NONE
 
 
 def _among(keys: Keys, known: Keys) -> NDArray[np.bool_]:
@@ -190,4 +184,4 @@ def _note(entry: str, parents: Counter[str] | None, examples: list[str]) -> None
 
 
 def _all_keys(library: Library, stored: StoredList) -> Keys:
-    return _union([_distinct(line_keys(section.data)) for section in read_sections(library.entries_path(stored), stored)])
+    return _union([distinct(line_keys(section.data)) for section in read_sections(library.entries_path(stored), stored)])

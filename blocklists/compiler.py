@@ -4,17 +4,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from blocklists.errors import ListError
-from blocklists.layout import COMBINATION_MASK, DEPTH_SHIFT, FREE, HEADER, MAGIC, MAX_DEPTH, VERSION, Label, Meta, body_offset, hash_bytes
-from blocklists.spans import line_keys
+from blocklists.layout import BELOW, COMBINATION_MASK, DEPTH_SHIFT, FREE, MAX_DEPTH, Label, Meta, front, hash_bytes
+from blocklists.spans import distinct, host_keys
 
 LOAD = 0.76
-"""Share of home slots in use: 12 bytes / 0.76 = 15.8 bytes an entry."""
+"""Share of home slots that entries use: 12 bytes / 0.76 = 15.8 bytes an entry."""
+MOST_LOAD = 0.9
+"""Share that marks of parents may fill it to; beyond, every look-up would step over too many neighbours."""
+SMALL = 1_000_000
+"""A table of as many keys is made larger rather than left without marks: 16 MB are no burden."""
 MAX_EXCEPTIONS = 200_000
 
 type Keys = NDArray[np.uint64]
@@ -28,34 +31,41 @@ class Compiler:
         self._keys: list[Keys] = []
         self._label_runs: list[tuple[int, int]] = []
         self._depths: dict[int, int] = {}
+        self._parents: list[Keys] = []
         self._prefixes: set[int] = set()
         self._exceptions: dict[tuple[str, str, str], None] = {}
 
     def add(self, label: Label, entries: Iterable[bytes]) -> None:
         """Add canonical entries of one label in ASCII: hosts, "host/path" without a final "/", "host/", or "host/path?query"."""
-        if label.kind in ("path", "url"):
-            entries = list(entries)
-            for entry in entries:
-                self._mark(entry)
-        self._append(label, np.fromiter(map(hash_bytes, entries), np.uint64))
+        self.add_lines(label, _lines(entries))
 
     def add_lines(self, label: Label, data: bytes) -> None:
         """Add canonical entries as `add` does, each a line that ends with a newline; hosts by the million go quickly."""
         if label.kind in ("host", "domain"):
-            self._append(label, line_keys(data))
+            keys, parents = host_keys(data)
+            self._append(label, keys)
+            self._parents.append(parents)
             return
         entries = data.split(b"\n")[:-1]
         if label.kind == "network":
             for entry in entries:
                 self._prefixes.add(int(entry.rpartition(b"/")[2]) + 100 * (b":" in entry))
-        self.add(label, entries)
+        elif label.kind in ("path", "url"):
+            for entry in entries:
+                self._mark(entry)
+            self._parents.append(host_keys(_lines(dict.fromkeys(entry.partition(b"/")[0] for entry in entries)))[1])
+        self._append(label, np.fromiter(map(hash_bytes, entries), np.uint64, len(entries)))
 
     def add_exceptions(self, name: str, kind: str, entries: Iterable[bytes]) -> None:
         """Add what a list excepts from itself; raises `ListError` for more than can be kept as texts."""
-        for entry in entries:
+        texts = list(entries)
+        for entry in texts:
             self._exceptions[name, kind, entry.decode()] = None
         if len(self._exceptions) > MAX_EXCEPTIONS:
             raise ListError(f"The lists hold more than {MAX_EXCEPTIONS:,} exceptions; the list {name} is not one that blocks.")
+        if kind != "network":
+            # Look-ups of many addresses at once meet exceptions by their key, so these must be reached too.
+            self._parents.append(host_keys(_lines(texts))[1])
 
     def add_hashes(self, label: Label, digests: Iterable[bytes]) -> None:
         """Add SHA-256 digests of Safe Browsing expressions, or the first 8 bytes and more of them."""
@@ -90,7 +100,9 @@ class Compiler:
 
     def _parts(self, sources: dict[str, str]) -> tuple[int, list[bytes | memoryview]]:
         keys, values, combinations = self._merged()
-        homes = max(8, int(len(keys) / LOAD) + 1)
+        count = len(keys)
+        keys, values, marked = self._with_parents(keys, values)
+        homes = max(8, int((len(keys) if len(keys) < SMALL else count) / LOAD) + 1)
         wanted = ((keys >> np.uint64(32)) * np.uint64(homes) >> np.uint64(32)).astype(np.int64)
         order = np.arange(len(keys), dtype=np.int64)
         # Each key's slot: its home, or the one behind its predecessor where that is taken.
@@ -104,12 +116,25 @@ class Compiler:
         body = xxhash.xxh3_128(key_table.data)
         body.update(value_table.data)
         written = datetime.now(UTC).isoformat(timespec="seconds")
-        meta = msgspec.json.encode(
-            Meta(tuple(self._labels), combinations, sources, written, tuple(self._exceptions), tuple(sorted(self._prefixes)))
-        )
-        fixed = HEADER.pack(MAGIC, VERSION, len(meta), homes, slots, len(keys), body.digest(), 0)[:-8]
-        header = fixed + xxhash.xxh3_64_intdigest(fixed + meta).to_bytes(8, "little") + meta
-        return len(keys), [header.ljust(body_offset(len(meta)), b"\0"), key_table.data.cast("B"), value_table.data.cast("B")]
+        meta = Meta(tuple(self._labels), combinations, sources, written, tuple(self._exceptions), tuple(sorted(self._prefixes)), marked)
+        header = front(meta, homes, slots, count, body.digest())
+        return count, [header, key_table.data.cast("B"), value_table.data.cast("B")]
+
+    def _with_parents(self, keys: Keys, values: NDArray[np.uint32]) -> tuple[Keys, NDArray[np.uint32], bool]:
+        """Set `BELOW` on the parents of all hosts, and add those that are no entries; as it was where that takes too much room."""
+        parents = distinct(np.concatenate([np.zeros(0, np.uint64), *self._parents]))
+        places = np.searchsorted(keys, parents)
+        listed = np.zeros(len(parents), bool)
+        inside = places < len(keys)
+        listed[inside] = keys[places[inside]] == parents[inside]
+        fresh = parents[~listed]
+        total = len(keys) + len(fresh)
+        if total >= SMALL and total > MOST_LOAD / LOAD * len(keys):
+            return keys, values, False
+        values[places[listed]] |= np.uint32(BELOW)
+        keys = np.insert(keys, places[~listed], fresh)
+        values = np.insert(values, places[~listed], np.full(len(fresh), BELOW, np.uint32))
+        return keys, values, True
 
     def _merged(self) -> tuple[Keys, NDArray[np.uint32], tuple[tuple[int, ...], ...]]:
         """Return distinct keys in order, their values, and the combinations of labels that occur."""
@@ -138,8 +163,12 @@ class Compiler:
             numbers = [combinations.setdefault(tuple(sorted({int(n) for n in group if n >= 0})), len(combinations)) for group in distinct]
             values[rows] = np.array(numbers, np.uint32)[inverse.reshape(-1)]
         if len(combinations) > COMBINATION_MASK:
-            raise ListError("The lists overlap in more than 16 million different ways; remove some lists.")
+            raise ListError("The lists overlap in more than 8 million different ways; remove some lists.")
         if len(marks):
             depths = np.fromiter(self._depths.values(), np.uint32, len(marks))
             values[np.searchsorted(keys, marks)] |= depths << np.uint32(DEPTH_SHIFT)
         return keys, values, tuple(combinations)
+
+
+def _lines(entries: Iterable[bytes]) -> bytes:
+    return b"".join([entry + b"\n" for entry in entries])

@@ -1,14 +1,15 @@
 """One line of a list to one canonical entry, or the reason why it is refused."""
 
 import re
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, NamedTuple
 
 from blocklists.host import ICANN_SUFFIXES, MAX_HOST, bare_host, is_public_suffix
 from blocklists.layout import MAX_DEPTH
 from blocklists.url import UrlError, canonical_host, canonicalise
+
+if TYPE_CHECKING:  # a worker needs nothing else of numpy, which takes long to import
+    import numpy as np
+    from numpy.typing import NDArray
 
 _PLAIN_HOST = re.compile(r"(?:[a-z0-9_][a-z0-9_-]*\.)+[a-z][a-z0-9-]*")
 """Names that the WHATWG parser leaves as they are; with "xn--" they go through it."""
@@ -54,7 +55,7 @@ class HostLines(NamedTuple):
 
     kind: str
     data: bytes
-    numbers: NDArray[np.int64]
+    numbers: "NDArray[np.int64]"
     """The number of each line in its file."""
 
 

@@ -15,8 +15,11 @@ from publicsuffixlist import PSLFILE
 
 from blocklists.host import bare_host, host_facts, is_public_suffix
 from blocklists.layout import hash_bytes
-from blocklists.spans import line_keys
+from blocklists.spans import Keys, line_keys
 from blocklists.stored import RefusedLine, Section
+
+_SIEVE_BITS = 20
+_SIEVE_SHIFT = np.uint64(64 - _SIEVE_BITS)
 
 Rule = Literal["shrank", "grew", "vital", "own", "platform", "suffix", "refused"]
 
@@ -30,6 +33,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Share by which it may grow: 1.0 is twice as many."""
     refused: float = 0.2
     """Share of lines that may be refused."""
+    moved: float = 0.05
+    """Share of its entries that may move to a category with milder rules."""
     least: int = 50
     """Smaller lists may shrink and grow as they like."""
 
@@ -62,6 +67,7 @@ def examine(
     """
     count = sum(section.data.count(b"\n") for section in new if not section.allow)
     findings = _by_size(count, old_entries, limits)
+    keyed = _Keyed(new)
     lines = count + refused
     if refused and lines >= limits.least and refused / lines > limits.refused:
         findings.append(
@@ -72,10 +78,10 @@ def examine(
             message = f"Line {line.line} of {line.file} names {line.text}, under which everybody may own a site; it is left out."
             findings.append(Finding("suffix", line.text, message, False))
     for rule, hosts in (("own", dict.fromkeys(own_hosts, "the school's own")), ("vital", dict(vital))):
-        for host, why, entry in _blocked(new, hosts):
+        for host, why, entry in _blocked(keyed, hosts):
             message = f"The entry {entry} would block {host} ({why})."
             findings.append(Finding(rule, entry, message, True))  # type: ignore[arg-type]
-    for entry in _platforms(new):
+    for entry in _platforms(keyed):
         findings.append(Finding("platform", entry, f"The entry {entry} would match the sites of all customers of {entry}.", False))
     return findings
 
@@ -91,9 +97,45 @@ def _by_size(count: int, old: int | None, limits: Limits) -> list[Finding]:
     return []
 
 
-def _blocked(sections: Sequence[Section], hosts: Mapping[str, str]) -> list[tuple[str, str, str]]:
+class _Keyed:
+    """Sections with the keys of their entries, worked out once for all questions."""
+
+    def __init__(self, sections: Sequence[Section]) -> None:
+        self.excepted = frozenset(line for section in sections if section.allow for line in section.data.decode().split("\n"))
+        self._sections = [section for section in sections if not section.allow]
+        self._keys: list[Keys | None] = [None] * len(self._sections)
+
+    def holding(self, kind: str, wanted: Iterable[int]) -> set[int]:
+        """Return which of the wanted keys entries of this kind have; a table of their first bits spares nearly all comparisons."""
+        asked = np.sort(np.fromiter(wanted, np.uint64))
+        found: set[int] = set()
+        if not len(asked):
+            return found
+        sieve = np.zeros(1 << _SIEVE_BITS, bool)
+        sieve[(asked >> _SIEVE_SHIFT).astype(np.int64)] = True
+        for row, section in enumerate(self._sections):
+            if section.kind == kind:
+                keys = self._keys_of(row)
+                near = keys[sieve[(keys >> _SIEVE_SHIFT).astype(np.int64)]]
+                places = np.minimum(np.searchsorted(asked, near), len(asked) - 1)
+                found.update(near[asked[places] == near].tolist())
+        return found
+
+    def _keys_of(self, row: int) -> Keys:
+        keys = self._keys[row]
+        if keys is None:
+            section = self._sections[row]
+            if section.kind == "hash":
+                keys = np.fromiter((int(line[:16], 16) for line in section.data.split()), np.uint64)
+            else:
+                keys = line_keys(section.data)
+            self._keys[row] = keys
+        return keys
+
+
+def _blocked(sections: _Keyed, hosts: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return host, reason and entry for every given host that a section blocks as a whole."""
-    excepted = {line for section in sections if section.allow for line in section.data.decode().split("\n")}
+    excepted = sections.excepted
     asked: dict[str, dict[int, list[tuple[str, str]]]] = {"domain": {}, "host": {}, "path": {}, "hash": {}}
     for host in hosts:
         facts = host_facts(host)
@@ -108,30 +150,17 @@ def _blocked(sections: Sequence[Section], hosts: Mapping[str, str]) -> list[tupl
             root = bare_host(host) + "/"
             asked["path"].setdefault(hash_bytes(root.encode()), []).append((host, root))
     found: dict[tuple[str, str], None] = {}
-    for section in sections:
-        wanted = asked.get(section.kind)
-        if section.allow or not wanted:
-            continue
-        if section.kind == "hash":
-            keys = np.fromiter((int(line[:16], 16) for line in section.data.split()), np.uint64)
-        else:
-            keys = line_keys(section.data)
-        for key in np.intersect1d(keys, np.fromiter(wanted, np.uint64, len(wanted))).tolist():
+    for kind, wanted in asked.items():
+        for key in sections.holding(kind, wanted):
             for host, entry in wanted[key]:
                 found[host, entry] = None
     return [(host, hosts[host], entry) for host, entry in found]
 
 
-def _platforms(sections: Sequence[Section]) -> list[str]:
+def _platforms(sections: _Keyed) -> list[str]:
     """Return the listed names under which one company gives sites to its customers (private section of the list)."""
     names = _private_suffixes()
-    keys = np.fromiter(names, np.uint64, len(names))
-    found: dict[str, None] = {}
-    for section in sections:
-        if section.kind == "domain" and not section.allow:
-            for key in np.intersect1d(line_keys(section.data), keys).tolist():
-                found[names[key]] = None
-    return sorted(found)
+    return sorted(names[key] for key in sections.holding("domain", names))
 
 
 @cache

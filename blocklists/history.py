@@ -66,19 +66,27 @@ class History:
         for path in (self._folder / name).glob(f"{version}.*"):
             path.unlink(missing_ok=True)
 
-    def bring_back(self, name: str, version: int | None, present: int | None) -> StoredList:
-        """Return a version with its entries in place again; None means the one before the present. Raises `ListError`."""
+    def entries(self, stored: StoredList) -> Path:
+        """Return the kept entries of a version."""
+        return self._folder / stored.name / f"{stored.version}.entries"
+
+    def version(self, name: str, version: int | None, present: int | None) -> StoredList:
+        """Return a kept version, None means the one before the present; raises `ListError`."""
         versions = self.versions(name)
         earlier = [stored for stored in versions if present is None or stored.version < present]
         wanted = earlier[:1] if version is None else [stored for stored in versions if stored.version == version]
         if not wanted:
             known = ", ".join(str(stored.version) for stored in versions) or "none"
             raise ListError(f"There is no earlier version {version or ''} of the list {name}; kept are: {known}.".replace("  ", " "))
-        stored = wanted[0]
+        return wanted[0]
+
+    def bring_back(self, name: str, version: int | None, present: int | None) -> StoredList:
+        """Return a version with its entries in place again; None means the one before the present. Raises `ListError`."""
+        stored = self.version(name, version, present)
         entries = self._lists / stored.entries_file
         try:
             if not entries.exists():
-                os.link(self._folder / name / f"{stored.version}.entries", entries)
+                os.link(self.entries(stored), entries)
         except OSError as error:
             raise ListError(f"Version {stored.version} of the list {name} can't be put back ({error.strerror}).") from error
         return stored

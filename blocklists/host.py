@@ -9,8 +9,6 @@ from pathlib import Path
 from can_ada import parse
 from publicsuffixlist import PSLFILE, PublicSuffixList
 
-from blocklists.layout import hash64, hash_bytes
-
 MAX_HOST = 253
 """Longest name that the DNS can hold (RFC 1035, 2.3.4)."""
 
@@ -18,7 +16,7 @@ _DIGITS = frozenset("0123456789")
 _DOTS = re.compile(r"\.\.+")
 _IPV4 = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+")
 _SERVER_LABEL = re.compile(r"(?:www[0-9]*|web[0-9]*|ftp[0-9]*)\.(?=[^.]+\.)")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _SUFFIXES = PublicSuffixList()
 
 
@@ -29,21 +27,20 @@ class UrlError(ValueError):
 class HostFacts:
     """A canonical host and what follows from it; worked out once per host and shared."""
 
-    __slots__ = ("bare", "host", "is_address", "keys", "suffixes")
+    __slots__ = ("bare", "host", "is_address", "suffixes")
 
     host: str
     bare: str
     """The host without a leading `www.`, `webN.` or `ftp.` where two labels remain (squidGuard's rule for URL entries)."""
     is_address: bool
     suffixes: tuple[str, ...]
-    keys: tuple[int, ...]
-    """Keys of the suffixes in the compiled list file."""
+    """The host, then its parents down to two labels."""
 
     def __init__(self, host: str) -> None:
         self.host = host
         self.is_address = host[0] == "[" or (host[-1] in _DIGITS and _IPV4.fullmatch(host) is not None)
         if self.is_address:
-            self.bare, self.suffixes, self.keys = host, (host,), (hash64(host),)
+            self.bare, self.suffixes = host, (host,)
             return
         self.bare = bare_host(host) if host[0] in "wf" else host
         suffixes = [host]
@@ -52,7 +49,6 @@ class HostFacts:
             suffixes.append(host[edge + 1 :])
             edge = host.find(".", edge + 1)
         self.suffixes = tuple(suffixes)
-        self.keys = tuple([hash_bytes(suffix.encode()) for suffix in suffixes])
 
 
 @lru_cache(maxsize=16_384)
@@ -77,10 +73,14 @@ def host_facts(host: str) -> HostFacts:
 def networks_of(host: str, prefixes: Iterable[int]) -> Iterator[str]:
     """Yield the networks that hold an address host, one for each wanted length of prefix; those of IPv6 come plus 100."""
     six = host[0] == "["
-    address = ipaddress.ip_address(host.strip("[]"))
+    # Without the `ipaddress` module's networks, which take ten times as long: lists of networks know 30 lengths.
+    bits, value = (128, int(ipaddress.IPv6Address(host[1:-1]))) if six else (32, int(ipaddress.IPv4Address(host)))
     for prefix in prefixes:
         if (prefix >= 100) == six:
-            yield str(ipaddress.ip_network((address, prefix - 100 * six), strict=False))
+            length = prefix - 100 * six
+            start = value >> (bits - length) << (bits - length)
+            text = str(ipaddress.IPv6Address(start)) if six else f"{start >> 24}.{start >> 16 & 255}.{start >> 8 & 255}.{start & 255}"
+            yield f"{text}/{length}"
 
 
 def bare_host(host: str) -> str:
@@ -128,7 +128,7 @@ def _unwrapped(host: str) -> str:
     address = ipaddress.IPv6Address(host[1:-1])
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    if address in _NAT64:
+    if address in NAT64:
         return str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
     return host
 

@@ -6,22 +6,19 @@ hashed (`blocklists.allow`).
 """
 
 import hashlib
-import mmap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
 
-import msgspec
-import xxhash
-
-from blocklists.compiler import Compiler
-from blocklists.errors import IndexDamagedError
 from blocklists.host import HostFacts, networks_of
-from blocklists.layout import COMBINATION_MASK, DEPTH_SHIFT, HEADER, MAGIC, VERSION, Label, Meta, body_offset, hash64
+from blocklists.layout import BELOW, COMBINATION_MASK, DEPTH_SHIFT, Label, empty_file, hash64, hash_bytes
+from blocklists.mapped import MappedTable
 from blocklists.url import CanonicalUrl, expressions
 
 _REMEMBERED_HOSTS = 8_192
 """A school asks for the same few thousand hosts all day."""
+
+_DEPTHS = (1 << DEPTH_SHIFT) - 1
+"""Values above say how deep a host's path entries reach."""
 
 Kind = Literal["host", "domain", "path", "url", "network"]
 
@@ -37,6 +34,8 @@ class ListHit(NamedTuple):
     entry: str
 
 
+_NOTHING: tuple[tuple[ListHit, ...], int] = ((), -1)
+"""What is remembered of a host that no list speaks of: most of them."""
 _new_hit = tuple.__new__
 """Half the time of `ListHit(…)`: this is made on the way of every request to a new host."""
 
@@ -44,36 +43,19 @@ _new_hit = tuple.__new__
 class ListIndex:
     """An open compiled file; look-ups are safe from several threads."""
 
-    def __init__(self, buffer: mmap.mmap | bytes, name: str) -> None:
-        self._buffer = buffer
-        self._name = name
-        try:
-            magic, version, meta_bytes, homes, slots, self.count, self._body_hash, header_hash = HEADER.unpack_from(buffer)
-            if magic != MAGIC or version != VERSION:
-                raise IndexDamagedError(f"{name} is not a compiled list of this version; compile the lists again.")
-            meta_text = bytes(buffer[HEADER.size : HEADER.size + meta_bytes])
-            fixed = bytes(buffer[: HEADER.size - 8])
-            if xxhash.xxh3_64_intdigest(fixed + meta_text) != header_hash:
-                raise IndexDamagedError(f"{name} is damaged: its header does not match its checksum; compile the lists again.")
-            self.meta = msgspec.json.decode(meta_text, type=Meta)
-        except (ValueError, msgspec.MsgspecError, BufferError) as error:
-            raise IndexDamagedError(f"{name} is damaged: its header can't be read; compile the lists again.") from error
-        except Exception as error:
-            if isinstance(error, IndexDamagedError):
-                raise
-            raise IndexDamagedError(f"{name} is too short for a compiled list; compile the lists again.") from error
-        self._body = body_offset(meta_bytes)
-        if len(buffer) != self._body + slots * 12:
-            raise IndexDamagedError(f"{name} is cut short or too long; compile the lists again.")
-        view = memoryview(buffer)
-        self._views = [view]
-        self._keys = view[self._body : self._body + slots * 8].cast("Q")
-        self._values = view[self._body + slots * 8 :].cast("I")
-        self._views += [self._keys, self._values]
-        self.homes = homes
+    def __init__(self, table: MappedTable) -> None:
+        self._table = table
+        self._keys, self._values = table.keys, table.values
+        self.homes = table.homes
+        self.meta = table.meta
+        self.count = table.count
         labels = self.meta.labels
         self._combinations = tuple(tuple(labels[number] for number in numbers) for numbers in self.meta.combinations)
-        self._seen: dict[str, tuple[list[ListHit], int]] = {}
+        self._exact = tuple(_said(own, ("host", "domain")) for own in self._combinations)
+        self._below = tuple(_said(own, ("domain",)) for own in self._combinations)
+        self._numbers = {(label.list, label.category, label.kind): number for number, label in enumerate(labels)}
+        self._marked = self.meta.marked
+        self._seen: dict[str, tuple[tuple[ListHit, ...], int]] = {}
         self._hashes = any(label.kind == "hash" for label in labels)
         self._exceptions: dict[str, list[tuple[str, str]]] = {}
         for list_, kind, entry in self.meta.exceptions:
@@ -85,28 +67,28 @@ class ListIndex:
 
         With `verify` false the body's checksum is left to a later `verify()`: the header and the size are always checked.
         """
-        try:
-            with path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:
-            raise IndexDamagedError(f"{path} can't be opened ({error}); compile the lists again.") from error
-        index = cls(mapped, str(path))
+        index = cls(MappedTable.open(path))
         if verify:
             index.verify()
         return index
 
     @classmethod
+    def of(cls, data: bytes, name: str) -> Self:
+        """Take a compiled file's content; `name` stands in messages. Raises `IndexDamagedError`."""
+        return cls(MappedTable(data, name))
+
+    @classmethod
     def empty(cls) -> Self:
         """Return an index without entries."""
-        return cls(Compiler().to_bytes(), "the empty list")
+        return cls.of(empty_file(), "the empty list")
 
     def verify(self) -> None:
-        """Compare the body with its checksum; raises `IndexDamagedError`. About 0.1 s for 160 MB."""
-        digest = xxhash.xxh3_128()
-        for chunk in self._body_chunks():
-            digest.update(chunk)
-        if digest.digest() != self._body_hash:
-            raise IndexDamagedError(f"{self._name} is damaged: its entries do not match their checksum; compile the lists again.")
+        """Compare the entries with their checksum; raises `IndexDamagedError`. About 0.05 s for 160 MB."""
+        self._table.verify()
+
+    def check(self) -> None:
+        """Raise `IndexDamagedError` when the file was cut short or written over in place since it was opened."""
+        self._table.check()
 
     def lookup(self, url: CanonicalUrl) -> list[ListHit]:
         """Return every entry that speaks of the URL: its host, parents of it, path prefixes at "/" edges, the exact address."""
@@ -114,10 +96,11 @@ class ListIndex:
         known = self._seen.get(facts.host)
         if known is None:
             known = self._host_answer(facts)
-        host_hits, depth = known
-        hits = host_hits.copy()
-        if depth >= 0:
-            self._add_paths(hits, url, facts.bare, depth)
+        if known is _NOTHING and not self._hashes:
+            return []
+        hits = list(known[0])
+        if known[1] >= 0:
+            self._add_paths(hits, url, facts.bare, known[1])
         if self._hashes:
             self._add_hashes(hits, url)
         return hits
@@ -143,45 +126,52 @@ class ListIndex:
 
     def label_numbers(self, url: CanonicalUrl) -> set[int]:
         """Return the numbers in `meta.labels` of everything that speaks of the URL."""
-        found = {(hit.list, hit.category, kind) for hit in self.lookup(url) for kind in (hit.kind, "hash")}
-        return {number for number, label in enumerate(self.meta.labels) if (label.list, label.category, label.kind) in found}
+        found = {self._numbers.get((hit.list, hit.category, kind)) for hit in self.lookup(url) for kind in (hit.kind, "hash")}
+        return {number for number in found if number is not None}
 
     def close(self) -> None:
         """Unmap the file; look-ups fail afterwards."""
-        for view in reversed(self._views):
-            view.release()
-        if isinstance(self._buffer, mmap.mmap):
-            self._buffer.close()
+        self._table.close()
 
-    def _host_answer(self, facts: HostFacts) -> tuple[list[ListHit], int]:
+    def _host_answer(self, facts: HostFacts) -> tuple[tuple[ListHit, ...], int]:
         """Return the hits of a host and its parents, and how deep its path entries reach (-1: it has none)."""
-        hits: list[ListHit] = []
+        spoken: list[tuple[str, int]] | None = None
         depth = -1
-        keys, homes, host, bare = self._keys, self.homes, facts.host, facts.bare
-        for key in facts.keys:
+        keys, homes, marked = self._keys, self.homes, self._marked
+        for name in facts.suffixes[::-1]:
+            key = hash_bytes(name.encode())
             slot = (key >> 32) * homes >> 32
-            found = keys[slot]
-            while found < key:
+            while (found := keys[slot]) < key:
                 slot += 1
-                found = keys[slot]
-            if found != key:
-                continue
-            value = self._values[slot]
-            name = facts.suffixes[facts.keys.index(key)]
-            for label in self._combinations[value & COMBINATION_MASK]:
-                if label.kind == "domain" or (name is host and label.kind == "host"):
-                    hits.append(_new_hit(ListHit, (label.list, label.category, label.kind, name)))  # noqa: PERF401 - filters
-            if name == bare:
-                depth = (value >> DEPTH_SHIFT) - 1
-        if facts.is_address and self.meta.prefixes:
-            for network in networks_of(host, self.meta.prefixes):
-                self._add(hits, network, "network")
-        if hits and self._exceptions:
-            hits = self._without_exceptions(hits, facts)
+            if found == key:
+                value = self._values[slot]
+                if value & COMBINATION_MASK:
+                    spoken = [(name, value & COMBINATION_MASK), *(spoken or ())]
+                if value > _DEPTHS and name == facts.bare:
+                    depth = (value >> DEPTH_SHIFT) - 1
+                if marked and not value & BELOW:
+                    break
+            elif marked:
+                break
+        answer = _NOTHING
+        if spoken is not None or depth >= 0 or (facts.is_address and self.meta.prefixes):
+            answer = tuple(self._host_hits(facts, spoken or [])), depth
         if len(self._seen) >= _REMEMBERED_HOSTS:
             self._seen.clear()
-        self._seen[host] = hits, depth
-        return hits, depth
+        self._seen[facts.host] = answer
+        return answer
+
+    def _host_hits(self, facts: HostFacts, spoken: list[tuple[str, int]]) -> list[ListHit]:
+        """Return what the combinations say of a host and its parents, the nearest first."""
+        hits = [
+            _new_hit(ListHit, (*said, name))
+            for name, number in spoken
+            for said in (self._exact if name is facts.host else self._below)[number]
+        ]
+        if facts.is_address and self.meta.prefixes:
+            for network in networks_of(facts.host, self.meta.prefixes):
+                self._add(hits, network, "network")
+        return self._without_exceptions(hits, facts) if hits and self._exceptions else hits
 
     def _without_exceptions(self, hits: list[ListHit], facts: HostFacts) -> list[ListHit]:
         """Drop the hits of lists that except this host or a parent as near to it as the hit's entry, or nearer."""
@@ -237,15 +227,6 @@ class ListIndex:
             slot += 1
         return self._combinations[self._values[slot] & COMBINATION_MASK] if keys[slot] == key else ()
 
-    def _body_chunks(self) -> Iterator[bytes]:
-        # Read, not mapped: pages touched through the map would count as this worker's memory.
-        if isinstance(self._buffer, bytes):
-            yield self._buffer[self._body :]
-            return
-        try:
-            with Path(self._name).open("rb") as file:
-                file.seek(self._body)
-                while chunk := file.read(1 << 20):
-                    yield chunk
-        except OSError as error:
-            raise IndexDamagedError(f"{self._name} can't be read ({error}); compile the lists again.") from error
+
+def _said(labels: tuple[Label, ...], kinds: tuple[str, ...]) -> tuple[tuple[str, str, str], ...]:
+    return tuple((label.list, label.category, label.kind) for label in labels if label.kind in kinds)

@@ -11,17 +11,18 @@ import msgspec
 from blocklists.allow import AllowEntry, AllowIndex, write_allow
 from blocklists.compiler import Compiler
 from blocklists.errors import ListError
+from blocklists.expressions import Expression, ExpressionIndex, write_expressions
 from blocklists.formats.detect import detect
 from blocklists.formats.interface import Options
 from blocklists.formats.registry import FORMATS as REGISTRY
 from blocklists.history import History
 from blocklists.index import ListIndex
 from blocklists.layout import Label
-from blocklists.parsed import ParsedList, parse
+from blocklists.parsed import ParsedList, checked_map, parse
 from blocklists.reading import sha256_of
+from blocklists.reports import ListStatus, LoadReport
 from blocklists.stored import (
     ListKind,
-    RefusedLine,
     SectionInfo,
     StoredList,
     locked,
@@ -35,70 +36,6 @@ FORMATS = tuple(REGISTRY)
 NAME = re.compile("[a-z0-9][a-z0-9_.-]{0,63}")
 
 
-class LoadReport(msgspec.Struct, frozen=True):
-    """What one load did."""
-
-    name: str
-    format: str
-    kind: ListKind
-    entries: int
-    duplicates: int
-    """Lines whose canonical entry had been read before; they are among `entries`."""
-    refused: int
-    refusals: tuple[RefusedLine, ...]
-    """The first refused lines, at most 1,000."""
-    categories: dict[str, int]
-    aliases: dict[str, str]
-    usage: dict[str, tuple[str, ...]]
-    sha256: str
-    skipped: int = 0
-    """Lines that this product has no use for, such as rules that hide parts of pages."""
-    skips: tuple[RefusedLine, ...] = ()
-    """The first of them."""
-    excepted: int = 0
-    """Entries that the list excepts from itself; they are among `entries`."""
-    version: int = 0
-    global_usage: dict[str, tuple[str, ...]] = {}
-    why_format: str = ""
-    """What the format was recognised by, when nobody named it."""
-
-    @property
-    def benign_categories(self) -> tuple[str, ...]:
-        """Categories that the publisher gives for allowing only (`white`): the policy must not block them unasked."""
-        return tuple(sorted(name for name, labels in self.usage.items() if labels and "black" not in labels))
-
-    @property
-    def disputed_categories(self) -> dict[str, tuple[str, str]]:
-        """Categories that the publisher describes in two ways: what the category's own file says, and what `global_usage` says."""
-        both = sorted(set(self.usage) & set(self.global_usage))
-        return {
-            name: (" ".join(self.usage[name]), " ".join(self.global_usage[name]))
-            for name in both
-            if set(self.usage[name]) != set(self.global_usage[name])
-        }
-
-
-class ListStatus(msgspec.Struct, frozen=True):
-    """One loaded list, or what is wrong with it."""
-
-    name: str
-    format: str
-    kind: ListKind
-    categories: dict[str, int]
-    entries: int
-    refused: int
-    loaded: str
-    sha256: str
-    source: str
-    fault: str | None = None
-    paused: bool = False
-    version: int = 0
-    publisher: str = ""
-    licence: str = ""
-    skipped: int = 0
-    excepted: int = 0
-
-
 class Library:
     """A folder of lists. Every change is a rename, under a lock, so that a crash or a full disk leaves the last good state."""
 
@@ -106,6 +43,7 @@ class Library:
         self.folder = folder
         self.index_path = folder / "lists.idx"
         self.allow_path = folder / "allow.tsv"
+        self.expressions_path = folder / "lists.expressions"
         self.history = History(folder)
 
     def load(
@@ -120,24 +58,31 @@ class Library:
         columns: Mapping[str, str] | None = None,
         publisher: str = "",
         licence: str = "",
+        expressions: bool = False,
+        categories: Mapping[str, str] | None = None,
+        origin: str = "",
     ) -> LoadReport:
         """Read a list from a file or folder and keep its entries; a list of the same name is replaced.
 
         Without `format` it is recognised from the content. `subdomains` says whether a host stands for its sub-domains
         too; None takes the format's own meaning (`domains`: yes, `hosts`: no). `columns` names the columns of CSV and
-        JSON (`entry` or `category`). The last five versions stay for `rollback`. Raises `ListError`; the list that was
-        loaded before then stays.
+        JSON (`entry` or `category`), `categories` the publisher's names of categories and ours ("-" leaves one out).
+        `expressions` reads a tree's files `expressions`, too. `origin` is where the file came from, when its path does not
+        say so. A paused list stays paused. The last five versions stay for `rollback`. Raises `ListError`; the list that
+        was loaded before then stays.
         """
         if not path.exists():
             raise ListError(f"{path} does not exist.")
         guess = detect(path) if format is None else None
         format_ = guess.format if guess is not None else str(format)
-        options = Options(self.checked(name, path, format_, category, kind), subdomains, columns)
+        if expressions and kind == "allow":
+            raise ListError("Expressions can't allow: allow lists are compared as exact texts.")
+        options = Options(self.checked(name, path, format_, category, kind), subdomains, columns, expressions, checked_map(categories))
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.folder):
             try:
                 parsed = parse(path, format_, options, kind)
-                report = self._keep(name, path, parsed, publisher, licence)
+                report = self._keep(name, path, parsed, publisher, licence, origin or str(path.resolve()))
                 return msgspec.structs.replace(report, why_format=guess.why) if guess is not None else report
             except OSError as error:
                 raise ListError(f"{error.filename or path} can't be read or written ({error.strerror}).") from error
@@ -156,8 +101,10 @@ class Library:
         if NAME.fullmatch(name) is None:
             raise ListError(f"There is no list named {name!r}; `lists status` shows the names.")
         with locked(self.folder):
-            present = self.stored(name).version if self._description_path(name).is_file() else None
-            stored = self.history.bring_back(name, version, present)
+            present = self.stored(name) if self._description_path(name).is_file() else None
+            stored = self.history.bring_back(name, version, present.version if present is not None else None)
+            if present is not None:  # whoever paused the list did not mean one version of it
+                stored = msgspec.structs.replace(stored, paused=present.paused)
             self._describe(stored)
             self._sweep()
             return stored
@@ -206,18 +153,20 @@ class Library:
         return result
 
     def compile(self) -> None:
-        """Write `lists.idx` and `allow.tsv` from all lists; raises `ListError`, and the last good files then stay."""
+        """Write `lists.idx`, `allow.tsv` and `lists.expressions` from all lists; raises `ListError`, and the last good files then stay."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with locked(self.folder):
             compiler = Compiler()
             allowed: list[AllowEntry] = []
+            expressions: list[Expression] = []
             sources: dict[str, str] = {}
             for path in self._descriptions():
                 stored = read_description(path)
                 if stored.paused:
                     continue
                 sources[stored.name] = stored.sha256
-                self._compile_list(stored, compiler, allowed)
+                self._compile_list(stored, compiler, allowed, expressions)
+            replace_file(self.expressions_path, lambda beside: write_expressions(beside, expressions))
             replace_file(self.index_path, lambda beside: _write_checked(compiler, beside, sources))
             replace_file(self.allow_path, lambda beside: write_allow(beside, allowed))
 
@@ -228,6 +177,10 @@ class Library:
     def open_allow(self) -> AllowIndex:
         """Open the compiled allow lists; empty when nothing was ever compiled."""
         return AllowIndex.open(self.allow_path) if self.allow_path.exists() else AllowIndex.empty()
+
+    def open_expressions(self) -> ExpressionIndex:
+        """Open the compiled expressions; empty when nothing was ever compiled."""
+        return ExpressionIndex.open(self.expressions_path) if self.expressions_path.exists() else ExpressionIndex.empty()
 
     # --- parts of load and compile ---------------------------------------------------------------------------------
 
@@ -241,7 +194,7 @@ class Library:
         if kind not in ("block", "allow"):
             raise ListError(f"A list is of kind block or allow, not {kind!r}.")
         if kind == "allow" and not known.text_only:
-            raise ListError("A hash list can't allow: allow lists are compared as exact texts.")
+            raise ListError("Digests and expressions can't allow: allow lists are compared as exact texts.")
         if not path.exists():
             raise ListError(f"{path} does not exist.")
         if path.is_dir() and not known.trees:
@@ -258,20 +211,22 @@ class Library:
             raise ListError("A category is a printable name of at most 100 characters.")
         return category
 
-    def _keep(self, name: str, path: Path, parsed: ParsedList, publisher: str, licence: str) -> LoadReport:
+    def _keep(self, name: str, path: Path, parsed: ParsedList, publisher: str, licence: str, origin: str) -> LoadReport:
         store = parsed.store
         digest = sha256_of(path)
         entries_path = self.folder / f"{name}.{hashlib.sha256(f'{digest} {datetime.now(UTC)}'.encode()).hexdigest()[:16]}.entries"
         version = self.history.next_version(name)
+        paused = self._description_path(name).is_file() and read_description(self._description_path(name)).paused
         try:
             sections, duplicates = store.write(entries_path)
             count = sum(section.entries for section in sections)
             options = parsed.options
             stored = StoredList(
-                name, parsed.format, parsed.kind, str(path.resolve()), digest, datetime.now(UTC).isoformat(timespec="seconds"),
+                name, parsed.format, parsed.kind, origin, digest, datetime.now(UTC).isoformat(timespec="seconds"),
                 entries_path.name, count, duplicates, store.refused, sections, tuple(store.refusals), parsed.aliases, parsed.usage,
-                store.skipped, tuple(store.skips), version, False, publisher, licence, options.category, options.subdomains,
-                dict(options.columns) if options.columns is not None else None, parsed.global_usage,
+                store.skipped, tuple(store.skips), version, paused, publisher, licence, options.category, options.subdomains,
+                dict(options.columns) if options.columns is not None else None, parsed.global_usage, options.expressions,
+                dict(options.categories) if options.categories else None,
             )  # fmt: skip
             self.history.keep(stored, path)
             try:
@@ -286,17 +241,22 @@ class Library:
         self._sweep()
         return LoadReport(
             name, stored.format, stored.kind, count, duplicates, store.refused, stored.refusals, stored.categories, stored.aliases,
-            stored.usage, digest, stored.skipped, stored.skips, stored.excepted, version, stored.global_usage,
+            stored.usage, digest, stored.skipped, stored.skips, stored.excepted, version, stored.global_usage, "", paused,
         )  # fmt: skip
 
     def _describe(self, stored: StoredList) -> None:
         replace_file(self._description_path(stored.name), lambda beside: beside.write_bytes(msgspec.json.encode(stored)))
 
-    def _compile_list(self, stored: StoredList, compiler: Compiler, allowed: list[AllowEntry]) -> None:
+    def _compile_list(
+        self, stored: StoredList, compiler: Compiler, allowed: list[AllowEntry], expressions: list[Expression]
+    ) -> None:  # fmt: skip
         path = self.folder / stored.entries_file
         try:
             for section in stored.sections:
-                if stored.kind == "allow":
+                if section.kind == "expression":
+                    patterns = read_section(path, section)
+                    expressions.extend(Expression(stored.name, section.category, pattern.decode()) for pattern in patterns)
+                elif stored.kind == "allow":
                     entries = read_section(path, section)
                     allowed.extend(AllowEntry(stored.name, section.category, section.kind, entry.decode()) for entry in entries)
                 else:

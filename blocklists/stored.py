@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 import msgspec
 import numpy as np
 
+from blocklists.entries import HostLines, Item
 from blocklists.errors import ListError
 from blocklists.spans import Keys, line_keys
 
@@ -85,6 +86,10 @@ class StoredList(msgspec.Struct, frozen=True):
     columns: dict[str, str] | None = None
     global_usage: dict[str, tuple[str, ...]] = {}
     """The same from the tree's `global_usage` file."""
+    expressions: bool = False
+    """Whether the files `expressions` were read, too."""
+    category_map: dict[str, str] | None = None
+    """The publisher's names of categories to ours."""
 
     @property
     def categories(self) -> dict[str, int]:
@@ -112,6 +117,7 @@ class EntryStore:
         self.refused = 0
         self.skips: list[RefusedLine] = []
         self.skipped = 0
+        self._left_out: set[str] = set()
 
     def add(self, category: str, kind: str, text: str, *, allow: bool = False) -> None:
         """Add one canonical entry."""
@@ -132,6 +138,13 @@ class EntryStore:
         self.skipped += 1
         if len(self.skips) < MAX_SKIPS:
             self.skips.append(RefusedLine(file, line, _printable(text), reason))
+
+    def leave_out(self, category: str, file: str, item: Item) -> None:
+        """Count what a category map leaves out; one line of the report for each category."""
+        self.skipped += len(item.numbers) if isinstance(item, HostLines) else 1
+        if category not in self._left_out and len(self.skips) < MAX_SKIPS:
+            self._left_out.add(category)
+            self.skips.append(RefusedLine(file, 0, _printable(category), "this category is left out by the list's category map"))
 
     @property
     def empty(self) -> bool:

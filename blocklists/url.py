@@ -9,7 +9,9 @@ canonical text reads back as itself.
 import re
 from functools import lru_cache
 
+import msgspec
 from can_ada import parse
+from msgspec.structs import force_setattr
 
 from blocklists.host import HostFacts, UrlError, host_facts, registrable_domain
 
@@ -33,15 +35,12 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?![0-9])")
 
 
-class CanonicalUrl:
+class CanonicalUrl(msgspec.Struct, frozen=True, eq=False, gc=False):
     """An address in the one form that lists, rules and events compare; immutable, equal by its text."""
 
-    __slots__ = ("_facts", "_text", "path", "port", "query", "raw_query", "scheme")
-
-    _facts: HostFacts
-    _text: str | None
     scheme: str
     """`http`, `https`, `ws`, `wss` or `ftp`."""
+    _facts: HostFacts
     port: int
     """The effective port."""
     path: str
@@ -50,19 +49,7 @@ class CanonicalUrl:
     """Canonical query without "?"; None when there is none or an empty one."""
     raw_query: str | None
     """The query as the browser sends it: `&`, `=` and `+` inside a value are still escaped. For reading search terms."""
-
-    def __init__(self, scheme: str, facts: HostFacts, port: int, path: str, query: str | None, raw_query: str | None) -> None:
-        put = object.__setattr__
-        put(self, "scheme", scheme)
-        put(self, "_facts", facts)
-        put(self, "port", port)
-        put(self, "path", path)
-        put(self, "query", query)
-        put(self, "raw_query", raw_query)
-        put(self, "_text", None)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError("a canonical URL can't be changed")
+    _text: str | None = None
 
     @property
     def host(self) -> str:
@@ -95,13 +82,23 @@ class CanonicalUrl:
         return self.path if self.query is None else f"{self.path}?{self.query}"
 
     @property
+    def path_and_sent_query(self) -> str:
+        """Path, with the query as it was sent: an escaped "&" in it stays a part of its value."""
+        return self.path if self.raw_query is None else f"{self.path}?{self.raw_query}"
+
+    @property
+    def sent(self) -> str:
+        """The address to open again: `text`, but with the query as it was sent."""
+        return self.text[: len(self.text) - len(self.path_and_query)] + self.path_and_sent_query
+
+    @property
     def text(self) -> str:
         """The whole canonical text, without user, password and fragment; the port only where it is not the scheme's own."""
         text = self._text
         if text is None:
             port = "" if _PORTS[self.scheme + ":"] == self.port else f":{self.port}"
             text = f"{self.scheme}://{self.host}{port}{self.path_and_query}"
-            object.__setattr__(self, "_text", text)
+            force_setattr(self, "_text", text)
         return text
 
     def __eq__(self, other: object) -> bool:

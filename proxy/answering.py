@@ -7,11 +7,17 @@ from mitmproxy import http
 
 from proxy import bodies
 from proxy.clean import CleanPages
-from proxy.hooks import BAD, Hooks, guarded
+from proxy.flowing import StreamWeigher, kind_of
+from proxy.hooks import BAD, guarded
+from proxy.talk import TalkHooks
 from proxy.visit import Exchange
+from rules.assistants import ASSISTANTS
 from rules.decide import decide
 from rules.decision import Action, Reason
 from rules.page import SNIFFED, is_text, looks_binary, must_sniff, visible_text
+from rules.request import TypedText
+from rules.streamed import Found
+from rules.videos import is_player_call, shows_videos, title_of
 
 _PAGE_REASONS = frozenset({Reason.DEFAULT, Reason.TYPED_TEXT, Reason.LIST})
 """Decisions after which the text of the answer can still change something (see the order in `rules.decide`)."""
@@ -22,7 +28,7 @@ _JOINED = frozenset({b"content-type", b"content-encoding"})
 """Fields that count all together when they stand there twice."""
 
 
-class AnswerHooks(Hooks):
+class AnswerHooks(TalkHooks):
     """Decides about answers and writes exchanges down."""
 
     clean_pages: CleanPages
@@ -42,7 +48,9 @@ class AnswerHooks(Hooks):
         exchange.length = int(length) if length is not None and length.isdigit() else -1
         if exchange.decision is None or exchange.decision.action.stops or exchange.fault:
             return
-        if self._reads_page(exchange, response):
+        if self._reads_stream(exchange, response, flow.request.method):
+            self._start_stream(flow, exchange, headers.get(b"content-encoding", b"").decode("latin-1"))
+        elif self._reads_page(exchange, response):
             exchange.coding = headers.get(b"content-encoding", b"").decode("latin-1")
             assert exchange.ruleset is not None
             flow.metadata["response_limit"] = exchange.ruleset.policy.limits.page_bytes
@@ -54,6 +62,51 @@ class AnswerHooks(Hooks):
             exchange.counter = bodies.Counter()
             response.stream = exchange.counter
 
+    def _reads_stream(self, exchange: Exchange, response: http.Response, method: str) -> bool:
+        """Weigh what streams wherever somebody may see it: also on sites that an entry or a grant opens, like what is typed there."""
+        request, ruleset = exchange.request, exchange.ruleset
+        if request is None or ruleset is None or exchange.own or response.status_code < 200 or method == "HEAD" or exchange.length == 0:
+            return False
+        # What an assistant answers to a question. Its pages, and what it kept of earlier talk, come as answers to GET.
+        assistant = method != "GET" and ASSISTANTS.covers(request.url)
+        return (
+            kind_of(exchange.content_type, assistant=assistant) is not None
+            and ruleset.policy.reads_text(request.url.host)
+            and not self._private(exchange)
+        )
+
+    def _start_stream(self, flow: http.HTTPFlow, exchange: Exchange, codings: str) -> None:
+        """Let an answer pass through a weigher, unpacked and without a length, for its end may be ours."""
+        kind = kind_of(exchange.content_type, assistant=True)
+        assert kind is not None
+        # Events that answer a POST are tokens of one text: pages that listen for messages can only GET.
+        heard = self._hear(exchange, answer=True, joined=flow.request.method == "POST")
+
+        def stops(found: Found) -> bool:
+            decision = found.decision
+            if not decision.action.stops or exchange.done or (exchange.decision is not None and exchange.decision.matches):
+                # What was typed has its own event, and so has this.
+                return heard.note(found)
+            exchange.decision, exchange.page_text, exchange.page = decision, found.text, True
+            return True
+
+        weigher = StreamWeigher(
+            kind, exchange.content_type, codings, heard.text, stops=stops, clock=time.monotonic, still_open=self._still_open(exchange),
+            broken=lambda error: self._broken(exchange, "streamed answer", error),
+        )  # fmt: skip
+        # A copy: the layer that reads from the site goes by the headers that the site sent.
+        assert flow.response is not None
+        response = flow.response = flow.response.copy()
+        response.headers.pop("content-length", None)
+        if weigher.packed:
+            response.headers.pop("content-encoding", None)
+        if flow.request.http_version == "HTTP/1.1":
+            response.headers["transfer-encoding"] = "chunked"
+        exchange.length = -1
+        exchange.counter = bodies.Counter()
+        flow.metadata["stream"] = weigher
+        response.stream = exchange.counter
+
     def _reads_page(self, exchange: Exchange, response: http.Response) -> bool:
         """Weigh pages that somebody looks at, whole ones only, where the policy wants it and it can still matter."""
         decision, ruleset, request = exchange.decision, exchange.ruleset, exchange.request
@@ -61,13 +114,17 @@ class AnswerHooks(Hooks):
             return False
         if response.status_code == 206 and not exchange.page:
             return False
-        if decision.reason not in _PAGE_REASONS or not (exchange.page or exchange.wanted in _PAGE_USES) or exchange.length == 0:
+        shown = exchange.page or exchange.wanted in _PAGE_USES or is_player_call(request.url)
+        if decision.reason not in _PAGE_REASONS or not shown or exchange.length == 0:
             return False
         if decision.reason is Reason.LIST and decision.action is not Action.ALLOW:
             return False
         policy = ruleset.policy
         return (
-            policy.limits.page_bytes > 0 and is_text(exchange.content_type, document=exchange.page) and policy.reads_text(request.url.host)
+            policy.limits.page_bytes > 0
+            and is_text(exchange.content_type, document=exchange.page)
+            and policy.reads_text(request.url.host)
+            and not self._private(exchange)
         )
 
     @guarded
@@ -120,19 +177,24 @@ class AnswerHooks(Hooks):
         assert request is not None
         assert ruleset is not None
         limits, keywords = ruleset.policy.limits, ruleset.keywords
-        page = self.clean_pages.page(body, exchange.content_type, exchange.coding, keywords, limits)
+        video = shows_videos(request.url)
+        page = self.clean_pages.page(body, exchange.content_type, f"{exchange.coding}{' video' if video else ''}", keywords, limits)
         if self.clean_pages.knows(page):
             return None
         plain = bodies.readable(body, exchange.coding, limits.page_bytes) if exchange.coding else body
         text = visible_text(plain, exchange.content_type, limit=limits.page_characters)
-        if not text or not keywords.weigh(text, "page").themes:
+        # What a video is about stands in its title: a short text, where a page's text is long.
+        title = title_of(plain, exchange.content_type) if video else ""
+        titled = bool(title) and bool(keywords.weigh(title, "form").themes)
+        if not titled and (not text or not keywords.weigh(text, "page").themes):
             # No phrase for anybody, so the decision that let the request through stands.
             self.clean_pages.add(page)
             return None
-        weighed = msgspec.structs.replace(request, page_text=text)
+        typed = (*request.typed, TypedText(title, "form", answer=True)) if titled else request.typed
+        weighed = msgspec.structs.replace(request, page_text=text, typed=typed)
         exchange.decision = decision = decide(weighed, ruleset, self.live.state)
         if decision.matches:
-            exchange.page_text = text
+            exchange.page_text = title if decision.matches[0].context == "form" else text
         if not decision.action.stops:
             return None
         return self._page(exchange)
@@ -142,6 +204,9 @@ class AnswerHooks(Hooks):
         """Write down an exchange that ended without an answer: the site failed, or the person left."""
         exchange: Exchange | None = flow.metadata.get("exchange")
         message = flow.error.msg if flow.error is not None else ""
+        weigher: StreamWeigher | None = flow.metadata.get("stream")
+        if weigher is not None:
+            weigher.lost()
         if exchange is None:
             exchange = self._exchange(flow, self._visit(flow))
             exchange.decision = BAD

@@ -12,10 +12,12 @@ from mitmproxy import http
 from blocklists.url import UrlError
 from proxy import blockpage, bodies
 from proxy.hooks import BAD, HTML, NoRulesetError, guarded
-from proxy.requests import ASSISTANTS, BadRequestError, read_request, take_headers
+from proxy.requests import BadRequestError, read_request, take_headers
 from proxy.signin import SignIn
+from proxy.talk import TalkHooks
 from proxy.visit import Exchange
 from rules import forms
+from rules.assistants import ASSISTANTS
 from rules.decide import decide
 from rules.decision import Action, Decision, Reason
 from rules.request import Subject, TypedText
@@ -24,7 +26,7 @@ from rules.ruleset import Ruleset
 _BODY_METHODS = frozenset({b"POST", b"PUT", b"PATCH", b"QUERY"})
 
 
-class RequestHooks(SignIn):
+class RequestHooks(SignIn, TalkHooks):
     """Decides about requests."""
 
     console: tuple[str, int]
@@ -92,9 +94,12 @@ class RequestHooks(SignIn):
         if length is not None and length.isdigit():
             exchange.bytes_in = int(length)
         decision = exchange.decision = decide(request, ruleset, self.live.state)
+        if exchange.search is not None and self._private(exchange):
+            exchange.search = None
         if decision.action.stops:
             self._block(flow, exchange)
         elif decision.reason is Reason.OWN_HOST:
+            exchange.own = True
             self._forward(flow, request.subject)
         else:
             self._choose_reading(flow, exchange, headers, ruleset)
@@ -107,7 +112,7 @@ class RequestHooks(SignIn):
         limit = ruleset.policy.limits.form_bytes
         kind = _readable_kind(headers.get(b"content-type", b"").decode("latin-1"))
         # However long it says it is: what goes upstream waits until the first `form_bytes` are weighed, then all of it streams.
-        if ruleset.policy.text.typed and limit and forms.reads(kind):
+        if ruleset.policy.text.typed and limit and forms.reads(kind) and not self._private(exchange):
             exchange.request_type = kind
             exchange.request_coding = headers.get(b"content-encoding", b"").decode("latin-1")
             flow.metadata["request_limit"] = limit
@@ -136,9 +141,13 @@ class RequestHooks(SignIn):
         assert request is not None
         exchange.bytes_in = max(exchange.bytes_in, len(body))
         limit = ruleset.policy.limits.form_bytes
+        if exchange.request_coding and bodies.unreadable(body, exchange.request_coding):
+            exchange.decision = Decision(Action.BLOCK, Reason.UNREADABLE, level=1, rule=f"Content-Encoding: {exchange.request_coding[:40]}")
+            self._block(flow, exchange)
+            return
         plain = bodies.readable(body, exchange.request_coding, limit) if exchange.request_coding else body
         typed = forms.typed_texts(plain, exchange.request_type, prompt=ASSISTANTS.covers(request.url), limit=limit)
-        search = ruleset.searches.term_of_form(request.url, dict(forms.form_fields(plain, exchange.request_type, limit=limit)))
+        search = ruleset.searches.term_of_body(request.url, plain[:limit], exchange.request_type)
         if search is not None:
             exchange.search = search
             typed = (TypedText(search.text, "search"), *typed)

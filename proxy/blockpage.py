@@ -26,6 +26,8 @@ _FOR_PUPILS = {
     Reason.HOST_MISMATCH: "The address pretends to be another site than it is.",
     Reason.CIRCUMVENTION: "This site is a way around the school's filter.",
     Reason.BAD_URL: "The address is not one that a browser can open.",
+    Reason.HOST_WORDS: "The name of this site has words in it that are not right for school.",
+    Reason.UNREADABLE: "What was sent is packed in a way that the school's filter can't read.",
     Reason.DEFAULT: "The school opens only sites that it knows, and this one is not among them.",
 }
 

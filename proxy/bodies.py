@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterator
 import brotli
 import zstandard
 
+from rules.page import SNIFFED, looks_binary
+
 _STEP = 65_536
+_NO_CODINGS = frozenset({"none", "binary", "7bit", "8bit", "utf-8", "utf8", "aws-chunked", "amz-1.0"})
+"""Names that programs give as a content coding without coding anything."""
 _SMALL_STEP = 1024
 _BLOCK = 4096
 _ERRORS = (zlib.error, brotli.error, zstandard.ZstdError)
@@ -49,6 +53,12 @@ def readable(body: bytes, codings: str, cap: int) -> bytes:
             except _ERRORS:
                 body = _salvaged(_PIECES[coding], body, cap) + b"\n" + body
     return body[: 2 * cap]
+
+
+def unreadable(body: bytes, codings: str) -> bool:
+    """True for a body in a coding that nobody but its site knows, so that its words can't be read; text under an odd name can be."""
+    names = {part.strip().lower() for part in codings.split(",") if part.strip()}
+    return not names <= (_DECODERS.keys() | _NO_CODINGS) and looks_binary(body[:SNIFFED])
 
 
 def _salvaged(pieces: Callable[[bytes], Iterator[bytes]], body: bytes, cap: int) -> bytes:

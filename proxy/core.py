@@ -41,6 +41,7 @@ class CoreOptions:
     sniff_response: Callable[[Any, bytes], bool] | None = None
     weigh_response: Callable[[Any, bytes], Any] | None = None
     refuse_target: Callable[[Any], Any] | None = None
+    settle_messages: Callable[[Any], None] | None = None
 
 
 def run_hook(options: CoreOptions, command: StartHook) -> Awaitable[None] | None:

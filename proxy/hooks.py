@@ -82,7 +82,8 @@ class Hooks:
         assert ruleset is not None
         policy = ruleset.policy
         subject = request.subject.user or request.subject.client_address
-        url = request.url.text
+        # As it was sent: who asks for this page is to get this page, and not one whose "&" means something else.
+        url = request.url.sent
         token = "" if decision.sealed else tokens.sign(self._key, url, subject, decision.action, time.time())
         category = decision.category or ""
         return blockpage.block_response(

@@ -12,7 +12,7 @@ from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers import websocket as websocket_layers
 from mitmproxy.proxy.layers.http import _http1, _http2
 
-from proxy import core, streams
+from proxy import core, http_sides, streams
 from proxy.tls_layers import ClientTls, ServerTls
 from proxy.websockets import GatewayWebsocket
 
@@ -50,9 +50,9 @@ _PLACES: tuple[tuple[Any, str, Any], ...] = (
     (tls_layers, "ClientTLSLayer", ClientTls),
     (http_layers, "HttpStream", streams.GatewayStream),
     (http_layers, "HttpLayer", streams.GatewayHttp),
-    (http_layers, "Http1Server", streams.GatewayHttp1Server),
-    (http_layers, "Http2Server", streams.GatewayHttp2Server),
-    (http_layers, "Http1Client", streams.GatewayHttp1Client),
+    (http_layers, "Http1Server", http_sides.GatewayHttp1Server),
+    (http_layers, "Http2Server", http_sides.GatewayHttp2Server),
+    (http_layers, "Http1Client", http_sides.GatewayHttp1Client),
     (websocket_layers, "WebsocketLayer", GatewayWebsocket),
     (http.MessageData, "__post_init__", _take_as_made),
 )

@@ -111,6 +111,7 @@ class Gateway:
             sniff_response=getattr(handlers, "sniff_response", None),
             weigh_response=getattr(handlers, "weigh_response", None),
             refuse_target=getattr(handlers, "refuse_target", None),
+            settle_messages=getattr(handlers, "settle_messages", None),
         )
         self.connections: set[ClientSide] = set()
         self.idle_seconds = idle_seconds

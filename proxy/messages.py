@@ -1,29 +1,49 @@
-"""Hooks of WebSocket messages: what a person types into a chat is weighed like a form."""
+"""Hooks of WebSocket messages: what a person types is weighed like a form, what the site sends like an answer that streams."""
 
-import time
+from typing import Any
 
-import msgspec
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketMessage
 
-from proxy.hooks import Hooks, NoRulesetError
-from proxy.records import new_id
-from proxy.requests import ASSISTANTS
+from proxy.flowing import STOPPED, UNCHECKED
+from proxy.hooks import NoRulesetError
+from proxy.talk import Heard, TalkHooks
 from proxy.visit import Exchange
 from rules.decide import decide
-from rules.decision import Decision
-from rules.forms import typed_texts
-from rules.request import TypedText
+from rules.fields import is_secret
+from rules.forms import is_machine, plain_words, typed_words
+from rules.notices import message_notice
+from rules.page import looks_binary
+from rules.pieces import Piece, read_message
 from rules.ruleset import Ruleset
 
 MESSAGE_BYTES = 16_384
-"""So much of the beginning of a message is weighed."""
+"""So much of the beginning of a message that a person sends is weighed."""
+ANSWER_BYTES = 65_536
+"""So much of the beginning of a message from the site is weighed."""
 REFUSED = "websocket_refused"
-"""Flow metadata by which `proxy.websockets` learns to close the connection."""
+"""Flow metadata by which `proxy.websockets` learns to close the connection; its value is what the client is told."""
+TALK = "websocket_talk"
 
 
-class MessageHooks(Hooks):
-    """Decides about messages that a client sends; what the site sends passes."""
+class Talk:
+    """One WebSocket: what was said on it in both directions."""
+
+    def __init__(self, typed: Heard | None, shown: Heard | None) -> None:
+        """None for a direction whose words are not read."""
+        self.typed = typed
+        self.shown = shown
+        self.sample: dict[str, Any] | None = None
+        """The last JSON object that the site sent: a notice takes its form."""
+
+    @property
+    def doubtful(self) -> bool:
+        """True while silence may settle something."""
+        return any(heard is not None and heard.text.doubtful for heard in (self.typed, self.shown))
+
+
+class MessageHooks(TalkHooks):
+    """Decides about messages in both directions."""
 
     def websocket_start(self, flow: http.HTTPFlow) -> None:
         """Keep an open WebSocket in mind: the rules hold for it as long as it lasts."""
@@ -32,23 +52,24 @@ class MessageHooks(Hooks):
             exchange.visit.lasting[exchange] = flow
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
-        """Forget a WebSocket that was closed."""
+        """Forget a WebSocket that was closed, after a last look at what was said on it."""
         exchange: Exchange | None = flow.metadata.get("exchange")
-        if exchange is not None:
-            exchange.visit.lasting.pop(exchange, None)
+        if exchange is None:
+            return
+        exchange.visit.lasting.pop(exchange, None)
+        self.settle_messages(flow)
+        flow.metadata.pop(TALK, None)
 
     def withdrawn(self, opened: Exchange) -> bool:
         """Return whether a connection that is still open would not be opened now; that is written down."""
-        request = opened.request
         try:
             ruleset = self._ruleset()
-            if request is None:
+            if opened.request is None:
                 return True
             if opened.ruleset is not None:
                 # The rules that it was opened under must not live as long as it does.
                 opened.ruleset = ruleset
-            subject = opened.visit.who(ruleset)
-            decision = decide(msgspec.structs.replace(request, at=time.time(), subject=subject, typed=()), ruleset, self.live.state)
+            decision = decide(self._said(opened, ruleset, ()), ruleset, self.live.state)
             if decision.action.stops:
                 opened.visit.lasting.pop(opened, None)
                 self._note(opened, decision, ruleset, (), 0)
@@ -66,41 +87,79 @@ class MessageHooks(Hooks):
         messages = flow.websocket.messages
         message = messages[-1]
         del messages[:-1]
-        if not message.from_client:
+        try:
+            if REFUSED not in flow.metadata and not self._stops(flow, message):
+                return
+            flow.metadata.setdefault(REFUSED, "")
+        except Exception as error:  # noqa: BLE001 - fail closed
+            self._broken(flow.metadata["exchange"], "websocket_message", error)
+            flow.metadata[REFUSED] = "" if message.from_client else UNCHECKED
+        message.dropped = True
+
+    def settle_messages(self, flow: http.HTTPFlow) -> None:
+        """Judge after some silence what was in doubt; refuses the connection by `REFUSED`."""
+        talk: Talk | None = flow.metadata.get(TALK)
+        if talk is None or REFUSED in flow.metadata:
             return
         try:
-            if REFUSED in flow.metadata or self._stops(flow, message):
-                flow.metadata[REFUSED] = True
-                message.dropped = True
+            if talk.typed is not None and any(talk.typed.note(found) for found in talk.typed.text.settle()):
+                flow.metadata[REFUSED] = ""
+            if talk.shown is not None and any(talk.shown.note(found) for found in talk.shown.text.settle()):
+                flow.metadata[REFUSED] = message_notice(talk.sample, STOPPED)
         except Exception as error:  # noqa: BLE001 - fail closed
-            self._count("websocket_message", error)
-            flow.metadata[REFUSED] = True
-            message.dropped = True
+            self._broken(flow.metadata["exchange"], "settle_messages", error)
+            flow.metadata[REFUSED] = UNCHECKED
 
     def _stops(self, flow: http.HTTPFlow, message: WebSocketMessage) -> bool:
         """Return whether a message must not pass; what the rules note about it is written down."""
         exchange: Exchange = flow.metadata["exchange"]
+        # Asked for every message: a ruleset that may not be used closes the connection.
         ruleset = self._ruleset()
-        if not message.is_text or exchange.request is None or not ruleset.policy.text.typed:
+        if exchange.request is None or exchange.own:
             return False
-        # The handshake's request without its own words: they were weighed when it came.
-        request = msgspec.structs.replace(exchange.request, at=time.time(), subject=exchange.visit.who(ruleset), typed=())
-        typed = typed_texts(message.content[:MESSAGE_BYTES], "text/plain", prompt=ASSISTANTS.covers(request.url), limit=MESSAGE_BYTES)
+        talk = flow.metadata.get(TALK)
+        if talk is None:
+            talk = flow.metadata[TALK] = self._talk(exchange, ruleset)
+        heard = talk.typed if message.from_client else talk.shown
+        text = _text_of(message) if heard is not None else None
+        if heard is None or text is None:
+            return False
+        value, pieces = read_message(text)
+        if message.from_client:
+            return self._typed_stops(exchange, heard, pieces, len(message.content))
+        if isinstance(value, dict):
+            talk.sample = value
+        if any(heard.note(found) for found in heard.text.add(pieces)):
+            flow.metadata[REFUSED] = message_notice(talk.sample, STOPPED)
+            return True
+        return False
+
+    def _talk(self, exchange: Exchange, ruleset: Ruleset) -> Talk:
+        texts = ruleset.policy.text
+        if self._private(exchange):
+            return Talk(None, None)
+        return Talk(self._hear(exchange, answer=False) if texts.typed else None, self._hear(exchange, answer=True) if texts.pages else None)
+
+    def _typed_stops(self, exchange: Exchange, heard: Heard, pieces: list[Piece], size: int) -> bool:
+        """Judge a message that a person sent: by itself, and after those before it."""
+        fields = [(lane, text) for lane, text in pieces if not is_secret(lane)]
+        typed = typed_words(fields, heard.context)
         if not typed:
             return False
-        decision = decide(msgspec.structs.replace(request, typed=typed), ruleset, self.live.state)
+        ruleset = self._ruleset()
+        decision = decide(self._said(exchange, ruleset, typed), ruleset, self.live.state)
         if decision.action.stops or decision.matches:
-            self._note(exchange, decision, ruleset, typed, len(message.content))
-        return decision.action.stops
+            self._note(exchange, decision, ruleset, typed, size)
+            if decision.action.stops:
+                return True
+        found = heard.text.add([Piece(lane, plain_words(text)) for lane, text in fields if not is_machine(text)])
+        # What a message says by itself is written down already.
+        return any(heard.note(one) for one in found if one.decision.action.stops or not decision.matches)
 
-    def _note(self, opened: Exchange, decision: Decision, ruleset: Ruleset, typed: tuple[TypedText, ...], size: int) -> None:
-        """Write an event of its own for one message."""
-        assert opened.request is not None
-        exchange = Exchange(new_id(), time.time(), opened.visit)
-        exchange.ruleset, exchange.decision, exchange.subject = ruleset, decision, opened.visit.who(ruleset)
-        exchange.request = msgspec.structs.replace(opened.request, typed=typed)
-        exchange.bytes_in = size
-        exchange.page = True
-        self.spool.put(self.recorder.event(exchange, status=0, method="MESSAGE"))
-        if decision.action.stops:
-            self.health.blocked += 1
+
+def _text_of(message: WebSocketMessage) -> str | None:
+    """Return the text of a message, also where it is sent as bytes; None for what is no text."""
+    content = message.content[: MESSAGE_BYTES if message.from_client else ANSWER_BYTES]
+    if not message.is_text and looks_binary(content):
+        return None
+    return content.decode("utf-8", "replace")

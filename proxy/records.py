@@ -74,7 +74,7 @@ def _path(url: CanonicalUrl, method: str) -> str:
 def excerpt(exchange: Exchange, decision: Decision) -> str:
     """Return the first match with some text around it."""
     match = decision.matches[0]
-    text = exchange.page_text if match.context == "page" else ""
+    text = exchange.page_text if decision.reason is Reason.PAGE_TEXT else ""
     if not text and exchange.request is not None:
         text = next((typed.text for typed in exchange.request.typed if typed.context == match.context), "")
     start = max(0, match.start - EXCERPT_CHARACTERS // 2)

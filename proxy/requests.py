@@ -6,13 +6,10 @@ from functools import lru_cache
 from mitmproxy import http
 
 from blocklists.url import CanonicalUrl, UrlError, canonical_host, canonicalise
-from proxy.visit import Exchange, Visit, destination_of, typed_of
-from rules.assistants import Assistants
-from rules.request import Destination, Request, TypedText
+from proxy.visit import Exchange, Visit, destination_of
+from rules.request import Destination, Request
 from rules.ruleset import Ruleset
-
-ASSISTANTS = Assistants.load()
-"""Where typed words are prompts."""
+from rules.typed import typed_of
 
 _READ = frozenset({
     b"host", b"referer", b"origin", b"sec-fetch-dest", b"accept", b"content-type", b"content-length", b"content-encoding",
@@ -134,18 +131,12 @@ def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit,
         # A part of a page could not be weighed like the page.
         flow.request.headers.pop("range", None)
         flow.request.headers.pop("if-range", None)
-    exchange.search = ruleset.searches.term_of(url)
+    typed, exchange.search = typed_of(ruleset, url)
     other = tuple([name for name in dict.fromkeys(claimed) if name != url.host]) if claimed else ()
     return Request(
         url, visit.who(ruleset), exchange.started, flow.request.method, destination,
-        referrer_of(referrer.decode("latin-1")) if referrer is not None else None, other, _typed(exchange, url),
+        referrer_of(referrer.decode("latin-1")) if referrer is not None else None, other, typed,
     )  # fmt: skip
-
-
-def _typed(exchange: Exchange, url: CanonicalUrl) -> tuple[TypedText, ...]:
-    """Return the words that the address carries: a search, and a prompt where it opens an AI assistant."""
-    prompt = ASSISTANTS.prompt_of(url) if url.raw_query else None
-    return typed_of(exchange.search) if prompt is None else (*typed_of(exchange.search), TypedText(prompt, "prompt"))
 
 
 def _bracketed(host: str) -> str:

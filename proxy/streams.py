@@ -1,16 +1,13 @@
 """mitmproxy's HTTP layers with the limits of a gateway: bodies and headers have a size, connections an end."""
 
-import re
 import time
 from collections.abc import Generator
 from typing import Any
 
 from mitmproxy import http
 from mitmproxy.connection import Connection, ConnectionState
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import http as mitm
-from mitmproxy.proxy.layers.http import _http1, _http2
-from mitmproxy.proxy.layers.http._base import ReceiveHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestData,
@@ -18,26 +15,21 @@ from mitmproxy.proxy.layers.http._events import (
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
+    ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
 )  # fmt: skip
 from mitmproxy.proxy.layers.http._hooks import HttpResponseHeadersHook
 
+from proxy.flowing import Step, StreamWeigher
 from proxy.upstream import FORBIDDEN
 
 type Commands[T] = Generator[commands.Command, Any, T]
 
-HEADER_BYTES = 128 * 1024
-"""Longest block of header lines of one request or response."""
 REFUSED_BODY_BYTES = 64 * 2**20
 """How much of an upload that was refused already is read and thrown away before the connection is cut."""
-HELD_BYTES = 2**20
-"""Bytes held for an HTTP/2 client that does not open its window, before reading from its sites stops."""
 UPSTREAMS_KEPT = 16
 """Closed upstream connections that one client connection may remember."""
-MOST_INTERIM = 32
-"""Interim answers on one connection; one more counts as the final answer, which no browser understands."""
-_INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?=[ \r\n])")
 _REPEATABLE = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 """Idempotent methods (RFC 9110, 9.2.2)."""
 _CLOSED = ("server closed connection", "peer closed connection", "connection closed", "HTTP/2 connection closed")
@@ -51,6 +43,7 @@ class GatewayStream(mitm.HttpStream):
     _reused = False
     """True when the upstream connection has answered an earlier request, so that its site may have closed it meanwhile."""
     _tried_again = False
+    _waking = False
 
     def make_server_connection(self) -> Commands[bool]:
         """Get an upstream connection; a target that may not be connected to gets our page instead of an error."""
@@ -114,6 +107,43 @@ class GatewayStream(mitm.HttpStream):
             and event.message.startswith(_CLOSED)
             and self.flow.request.data.method in _REPEATABLE
         )
+
+    def _handle_event(self, event: events.Event) -> Commands[None]:
+        """Take events of the message; also the time at which a streamed answer is to be looked at again."""
+        if isinstance(event, events.Wakeup):
+            self._waking = False
+            if self.server_state == self.state_stream_response_body:
+                yield from self._pass_on(self.flow.metadata["stream"].tick())
+            return
+        yield from super()._handle_event(event)
+
+    def state_stream_response_body(self, event: events.Event) -> Commands[None]:
+        """Pass an answer on as it comes; one with words in it only as far as they are weighed."""
+        weigher: StreamWeigher | None = self.flow.metadata.get("stream")
+        if weigher is None or not isinstance(event, ResponseData | ResponseEndOfMessage):
+            yield from super().state_stream_response_body(event)
+        elif isinstance(event, ResponseData):
+            yield from self._pass_on(weigher.feed(event.data))
+        else:
+            step = weigher.end()
+            yield from self._pass_on(step)
+            if not step.cut:
+                yield from self.send_response(already_streamed=True)
+
+    def _pass_on(self, step: Step) -> Commands[None]:
+        response = self.flow.response
+        assert response is not None
+        if step.data:
+            assert callable(response.stream)
+            response.stream(step.data)  # counts
+            yield mitm.SendHttp(ResponseData(self.stream_id, step.data), self.context.client)
+        if step.cut:
+            # The site first: its connection must not be taken for a free one.
+            yield mitm.SendHttp(RequestProtocolError(self.stream_id, "stopped by the filter", ErrorCode.CANCEL), self.context.server)
+            yield from self.send_response(already_streamed=True)
+        elif step.wake is not None and not self._waking:
+            self._waking = True
+            yield commands.RequestWakeup(step.wake)
 
     def state_consume_request_body(self, event: events.Event) -> Commands[None]:
         """Read a body that a rule wants to see; over the limit it is weighed as far as it came and streamed on."""
@@ -202,60 +232,3 @@ class GatewayHttp(mitm.HttpLayer):
         used.update(self.waiting_for_establishment)
         for conn in [c for c in self.connections if c.state is ConnectionState.CLOSED and c not in used]:
             del self.connections[conn]
-
-
-class _CappedHeaders(_http1.Http1Connection):
-    """Refuses header blocks without end."""
-
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        yield from super()._handle_event(event)
-        if self.state == self.read_headers and len(self.buf) > HEADER_BYTES:
-            self.state = self.done
-            yield commands.CloseConnection(self.conn)
-            if self.stream_id is not None and self.request is not None:
-                yield ReceiveHttp(self.ReceiveProtocolError(self.stream_id, "header too long", self.ReceiveProtocolError.code))
-
-
-class HoldUpstream(commands.Command):
-    """Asks to stop reading from the sites of this client, or to go on."""
-
-    def __init__(self, hold: bool) -> None:
-        self.hold = hold
-
-
-class GatewayHttp2Server(_http2.Http2Server):
-    """HTTP/2 towards a client; what its closed windows keep here stays bounded."""
-
-    _holding = False
-
-    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        yield from super()._handle_event(event)
-        buffers = self.h2_conn.stream_buffers
-        if not buffers and not self._holding:
-            return
-        waiting = sum(len(chunk.data) for chunks in buffers.values() for chunk in chunks)
-        if waiting > HELD_BYTES and not self._holding:
-            self._holding = True
-            yield HoldUpstream(True)
-        elif self._holding and waiting < HELD_BYTES // 4:
-            self._holding = False
-            yield HoldUpstream(False)
-
-
-class GatewayHttp1Server(_CappedHeaders, _http1.Http1Server):
-    """HTTP/1 towards a client."""
-
-
-class GatewayHttp1Client(_CappedHeaders, _http1.Http1Client):
-    """HTTP/1 towards a site."""
-
-    _interim = 0
-
-    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
-        """Read the head of the final answer; interim ones before it (RFC 9110, 15.2) are read and thrown away."""
-        if isinstance(event, events.DataReceived) and self.request is not None:
-            while self._interim < MOST_INTERIM and _INTERIM.match(self.buf._data):  # noqa: SLF001 - it has no other view
-                if not self.buf.maybe_extract_lines():
-                    return
-                self._interim += 1
-        yield from super().read_headers(event)

@@ -2,7 +2,7 @@
 
 from proxy.bodies import Counter
 from rules.decision import Decision
-from rules.request import Destination, Request, Subject, TypedText
+from rules.request import Destination, Request, Subject
 from rules.ruleset import Ruleset
 from rules.searches import SearchTerm
 
@@ -64,8 +64,8 @@ class Exchange:
     """One request with its answer, from the first header to the event."""
 
     __slots__ = (
-        "accept", "bytes_in", "coding", "content_type", "counter", "decision", "done", "fault", "id", "length", "media_type", "page",
-        "page_text", "request", "request_coding", "request_type", "ruleset", "search", "started", "subject", "visit", "wanted",
+        "accept", "bytes_in", "coding", "content_type", "counter", "decision", "done", "fault", "id", "length", "media_type", "own", "page",
+        "page_text", "private", "request", "request_coding", "request_type", "ruleset", "search", "started", "subject", "visit", "wanted",
     )  # fmt: skip
 
     def __init__(self, identifier: str, started: float, visit: Visit) -> None:
@@ -78,6 +78,10 @@ class Exchange:
         self.decision: Decision | None = None
         self.search: SearchTerm | None = None
         self.page = False
+        self.own = False
+        """True for the gateway's own pages."""
+        self.private: bool | None = None
+        """True where no text is read (`rules.look.Look.private`), None while nobody has asked."""
         self.wanted = ""
         """`Sec-Fetch-Dest`."""
         self.accept = ""
@@ -105,8 +109,3 @@ def destination_of(wanted: str, accept: str, *, referred: bool) -> Destination:
     if accept.startswith(("image/", "text/css", "video/", "audio/", "font/")) or referred:
         return Destination.SUBRESOURCE
     return Destination.UNKNOWN
-
-
-def typed_of(search: SearchTerm | None) -> tuple[TypedText, ...]:
-    """Return the typed words of a search."""
-    return (TypedText(search.text, "search"),) if search is not None else ()

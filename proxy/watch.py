@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from blocklists.errors import SealedListError
+from blocklists.errors import IndexDamagedError, SealedListError
 from proxy.live import Live
 from rules.ruleset import Ruleset, RulesetError, current_folder
 from rules.state import State, read_snapshot
@@ -24,6 +24,14 @@ LONGEST_RETRY_SECONDS = 30.0
 MOST_REPORTS = 64
 
 _SNAPSHOT_FAULT = "The state snapshot can't be read."
+
+
+def _in_memory(ruleset: Ruleset | None) -> Ruleset | None:
+    """Return a ruleset as if only its policy and phrases were known: they need no file any more, and compiling them takes a second."""
+    if ruleset is None or ruleset.manifest is None:
+        return None
+    files = {name: fact for name, fact in ruleset.manifest.files.items() if name in ("policy.toml", "keywords.json")}
+    return msgspec.structs.replace(ruleset, folder=None, manifest=msgspec.structs.replace(ruleset.manifest, files=files))
 
 
 class Watcher:
@@ -65,6 +73,7 @@ class Watcher:
             tick += 1
             try:
                 self.read_snapshot()
+                self.check_lists()
                 if tick % SEALED_TICKS == 0:
                     self.check_sealed()
                 if tick % RULESET_TICKS == 0:
@@ -79,8 +88,8 @@ class Watcher:
             folder = current_folder(self._rulesets)
             if folder == self._folder or self._sealed_broken or (folder == self._failed and time.monotonic() < self._retry_at):
                 return
-            # After a sealed list was missing, nothing is taken over unseen: a fresh look at every file.
-            ruleset = Ruleset.load(folder, self.live.ruleset if not self.live.fault else None)
+            # After a list was missing or damaged, a fresh look at every file that is mapped.
+            ruleset = Ruleset.load(folder, self.live.ruleset if not self.live.fault else _in_memory(self.live.ruleset))
         except RulesetError as error:
             self._put_off(folder)
             self._report(str(error))
@@ -114,6 +123,18 @@ class Watcher:
             return
         except (OSError, msgspec.MsgspecError):
             self._report(_SNAPSHOT_FAULT)
+
+    def check_lists(self) -> None:
+        """Refuse everything once the mapped lists were cut short in place: to look into them would end this process."""
+        ruleset = self.live.ruleset
+        if ruleset is None or self.live.fault:
+            return
+        try:
+            ruleset.lists.check()
+        except IndexDamagedError as error:
+            self.live.fault = str(error)
+            self._folder = None
+            self._report(str(error))
 
     def check_sealed(self) -> None:
         """Refuse everything while a registered sealed list is missing or changed its size; take up one that is new."""

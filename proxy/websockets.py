@@ -7,10 +7,11 @@ from typing import Any
 from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers import websocket
 from wsproto.connection import ConnectionState
-from wsproto.events import CloseConnection
+from wsproto.events import CloseConnection, TextMessage
 from wsproto.frame_protocol import CloseReason
 
-from proxy.messages import REFUSED
+from proxy.flowing import SETTLE_SECONDS
+from proxy.messages import REFUSED, TALK
 
 type Commands[T] = Generator[commands.Command, Any, T]
 
@@ -27,18 +28,38 @@ class Withdrawn(websocket.WebSocketMessageInjected):
 class GatewayWebsocket(websocket.WebsocketLayer):
     """One WebSocket connection."""
 
+    _waking = False
+    _heard = 0.0
+
     def relay_messages(self, event: events.Event) -> Commands[None]:
         """Pass messages on until one is refused (RFC 6455, 7.4.1: 1008) or too long (1009)."""
         if isinstance(event, Withdrawn):
             yield from self._close(CloseReason.POLICY_VIOLATION, "closed by the school's filter")
             return
-        yield from super().relay_messages(event)
+        if isinstance(event, events.Wakeup):
+            self._waking = False
+            if time.monotonic() - self._heard >= SETTLE_SECONDS:
+                self.context.options.settle_messages(self.flow)
+        else:
+            self._heard = time.monotonic()
+            yield from super().relay_messages(event)
         if self._handle_event == self.done:
             return
-        if REFUSED in self.flow.metadata:
+        talk = self.flow.metadata.get(TALK)
+        if (notice := self.flow.metadata.get(REFUSED)) is not None:
+            if notice and self.client_ws.state is ConnectionState.OPEN:
+                yield self.client_ws.send2(TextMessage(notice))
             yield from self._close(CloseReason.POLICY_VIOLATION, "refused by the school's filter")
+        elif talk is not None and talk.doubtful and not self._waking:
+            self._waking = True
+            yield commands.RequestWakeup(SETTLE_SECONDS)
         elif _endless(self.client_ws) or _endless(self.server_ws):
             yield from self._close(CloseReason.MESSAGE_TOO_BIG, "too long for the school's filter")
+
+    def done(self, event: events.Event) -> Commands[None]:
+        """Take what still comes after the end, a wake-up too, for nothing."""
+        del event
+        yield from ()
 
     def _close(self, code: CloseReason, reason: str) -> Commands[None]:
         assert self.flow.websocket is not None

@@ -61,3 +61,7 @@ class Assistants:
         for start in range(len(labels) - 1):
             found += self._paths.get(".".join(labels[start:]), ())
         return tuple(found)
+
+
+ASSISTANTS = Assistants.load()
+"""Where typed words are prompts."""

@@ -11,19 +11,21 @@ from pathlib import Path
 
 import msgspec
 
+from rules.keywords import KeywordMatcher
+from rules.keywords.frozen import freeze
 from rules.policy import Policy, load_policy
-from rules.ruleset import FORMAT, MANIFEST, FileFact, Manifest, Ruleset, RulesetError
+from rules.ruleset import FORMAT, MANIFEST, PHRASES, FileFact, Manifest, Ruleset, RulesetError
 
 KEPT = 5
 """Ruleset folders that stay, the current one among them."""
-_LIST_FILES = ("lists.idx", "allow.tsv")
+_LIST_FILES = ("lists.idx", "allow.tsv", "lists.expressions")
 
 
-def build(policy_file: Path, lists_folder: Path, sealed_folder: Path, rulesets_folder: Path) -> Path:
+def build(policy_file: Path, lists_folder: Path, sealed_folder: Path, rulesets_folder: Path, previous: Ruleset | None = None) -> Path:
     """Build a ruleset from a policy file, compiled lists and sealed lists; return its folder, which is current then.
 
     Raises `PolicyError` for a wrong policy and `RulesetError` for anything else; `current` then stays as it was. Safe
-    to call from several processes: they take turns.
+    to call from several processes: they take turns. What is the same as in `previous` is not read again to check it.
     """
     policy = load_policy(policy_file)
     try:
@@ -33,9 +35,9 @@ def build(policy_file: Path, lists_folder: Path, sealed_folder: Path, rulesets_f
             folder = rulesets_folder / f"{number:04d}"
             draft = rulesets_folder / f".draft-{number:04d}-{os.getpid()}"
             try:
-                _write(draft, number, policy, policy_file, lists_folder, sealed_folder)
+                _write(draft, number, policy, policy_file, lists_folder, sealed_folder, previous)
                 # A folder that a worker can't read must never become current.
-                Ruleset.load(draft)
+                Ruleset.load(draft, previous)
                 draft.rename(folder)
             finally:
                 shutil.rmtree(draft, ignore_errors=True)
@@ -46,11 +48,14 @@ def build(policy_file: Path, lists_folder: Path, sealed_folder: Path, rulesets_f
     return folder
 
 
-def _write(draft: Path, number: int, policy: Policy, policy_file: Path, lists_folder: Path, sealed_folder: Path) -> None:
+def _write(
+    draft: Path, number: int, policy: Policy, policy_file: Path, lists_folder: Path, sealed_folder: Path, previous: Ruleset | None
+) -> None:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     (draft / "policy.toml").write_bytes(policy_file.read_bytes())
     (draft / "keywords.json").write_bytes(msgspec.json.encode(policy.keyword_sets))
+    _keep_compiled(draft / PHRASES, policy, previous)
     for name in _LIST_FILES:
         if (lists_folder / name).exists():
             _link(lists_folder / name, draft / name)
@@ -61,6 +66,19 @@ def _write(draft: Path, number: int, policy: Policy, policy_file: Path, lists_fo
     for path in draft.iterdir():
         _sync(path)
     _sync(draft)
+
+
+def _keep_compiled(target: Path, policy: Policy, previous: Ruleset | None) -> None:
+    """Write the compiled phrases, or link those of the ruleset before where the phrases are the same."""
+    if previous is not None and previous.folder is not None and previous.policy.keyword_sets == policy.keyword_sets:
+        known = previous.folder / PHRASES
+        if known.exists():
+            _link(known, target)
+            return
+        phrases = previous.keywords.phrases
+    else:
+        phrases = KeywordMatcher.build(policy.keyword_sets).phrases
+    target.write_bytes(freeze(phrases))
 
 
 def _link(source: Path, target: Path) -> None:

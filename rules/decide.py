@@ -109,6 +109,12 @@ def listed_categories(look: Look) -> Decision | None:
     )  # fmt: skip
 
 
+def host_words(look: Look) -> Decision | None:
+    """Weigh the words in the name of a site that no list speaks of; a name that stops nothing says nothing yet."""
+    decision = look.host_decision() if look.strictest_hit() is None else None
+    return decision if decision is not None and decision.action.stops else None
+
+
 def page_text(look: Look) -> Decision | None:
     """Weigh the text of the answer, once it is known."""
     return look.page_decision()
@@ -143,6 +149,8 @@ STEPS: tuple[Step, ...] = (
     # What a child types says more than where it is typed, so words come before the lists' view of the site.
     typed_text,
     listed_categories,
+    # What no list has yet may call itself by its name.
+    host_words,
     # The page itself, on sites that everything above lets through.
     page_text,
     # Last, since it stops nothing: a record, and from level 4 an alert, for words on an allowed site.

@@ -38,12 +38,14 @@ class Reason(StrEnum):
     HOST_MISMATCH = "host-mismatch"
     CIRCUMVENTION = "circumvention"
     BAD_URL = "bad-url"
+    UNREADABLE = "unreadable"
     AUTHENTICATION = "authentication"
     GRANT = "grant"
     SCHOOL_DENY = "school-deny"
     SCHOOL_ALLOW = "school-allow"
     LIST = "list"
     TYPED_TEXT = "typed-text"
+    HOST_WORDS = "host-words"
     PAGE_TEXT = "page-text"
     DEFAULT = "default"
     FAULT = "fault"
@@ -58,12 +60,14 @@ REASON_SENTENCES: dict[Reason, str] = {
     Reason.HOST_MISMATCH: "The connection names one site on the outside and another inside.",
     Reason.CIRCUMVENTION: "The address belongs to a service that carries traffic past the filter.",
     Reason.BAD_URL: "The address can't be read as a web address.",
+    Reason.UNREADABLE: "What was sent is packed in a way that the gateway can't undo, so that nobody could read it.",
     Reason.AUTHENTICATION: "The gateway needs a user name and password for this connection.",
     Reason.GRANT: "Somebody opened this address for a while.",
     Reason.SCHOOL_DENY: "The school itself blocks this address.",
     Reason.SCHOOL_ALLOW: "The school itself allows this address.",
     Reason.LIST: "The address is on a list in a category for which the policy has a rule.",
     Reason.TYPED_TEXT: "The words that were typed match a phrase that the school watches for.",
+    Reason.HOST_WORDS: "The name of the site holds words that the school watches for.",
     Reason.PAGE_TEXT: "The text of the page matches phrases that the school watches for.",
     Reason.DEFAULT: "No rule speaks of this address; the group's default applies.",
     Reason.FAULT: "Something of the gateway's own failed, so it stopped the request to be safe.",

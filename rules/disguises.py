@@ -1,7 +1,8 @@
 """The second reading of a text: disguised spellings undone, for the phrases that are marked for it.
 
 Digits and signs for letters ("k1ll"), letters stretched out ("diiiie") and letters set apart ("k i l l"). Ordinary text
-has such things too ("mp3", "A 55", "aaargh"), which is why only some phrases are looked for here.
+has such things too ("mp3", "A 55", "aaargh"), which is why only some phrases are looked for here, and all of them only
+where most of the text is disguised.
 """
 
 import re
@@ -36,6 +37,8 @@ _MIXED = re.compile(r"[a-zA-Z][!+(]*[0-9@$\u20ac|]|[0-9@$\u20ac|][a-zA-Z]|[a-zA-
 """Signs among letters; a mark at the end of a word is only a mark."""
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _APART = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,4}[^\W_](?![^\W_])){3,}")
+_INSIDE = re.compile(rf"[a-zA-Z][{_SIGNS}]+[a-zA-Z]")
+_CHANCE = 2
 _ALONE = re.compile(r" [^ ] [^ ] [^ ] [^ ] ")
 _SIGN = re.compile(r"[0-9@$\u20ac|!+(]")
 _THREE = re.compile(r"([^ ])\1\1")
@@ -49,6 +52,8 @@ class Reading(NamedTuple):
     """Words, as `rules.normalise.words` gives them."""
     joined: bool
     """True when letters that stood apart were put together: spaces between words are lost."""
+    mostly: bool
+    """True when so much is disguised that it can't be chance: then it is read for every phrase."""
     plain: str
     edits: tuple[tuple[int, int, str], ...]
     """What was put in the place of which span of the original; `plain` is the result."""
@@ -90,15 +95,28 @@ def readings(text: str, plain: str) -> Iterator[Reading]:
     if apart:
         runs = tuple((match.start(), match.end(), f" {_BETWEEN.sub('', match[0])} ") for match in _APART.finditer(text))
         if runs:
-            yield _reading(text, tuple(_kept_only(text, runs)), joined=True)
+            spaced = tuple((match.start(), match.end(), _BETWEEN.sub(_narrow, match[0])) for match in _APART.finditer(text))
+            if any(" " in letters for _, _, letters in spaced):
+                # Wider gaps among the letters stand between words: these can be read as they are.
+                most = 2 * sum(end - start for start, end, _ in runs) > len(text)
+                yield _reading(text, spaced, joined=False, mostly=most)
+            else:
+                yield _reading(text, tuple(_kept_only(text, runs)), joined=True, mostly=False)
     if not mixed and not stretched:
         return
     seen = set()
+    mostly = mixed and _mostly_mixed(text)
     for one, length in (("i", 1), ("i", 2), ("l", 1), ("l", 2)):
         edits = tuple(_plain_letters(text, one, length, mixed))
         if edits and edits not in seen:
             seen.add(edits)
-            yield _reading(text, edits, joined=False)
+            yield _reading(text, edits, joined=False, mostly=mostly)
+
+
+def _mostly_mixed(text: str) -> bool:
+    """True where signs stand between the letters of at least two words, and of every fourth word: nobody writes so by chance."""
+    inside = len(_INSIDE.findall(text))
+    return inside >= _CHANCE and 4 * inside >= len(text.split())
 
 
 def undisguised(text: str) -> str:
@@ -142,9 +160,9 @@ def _plain_letters(text: str, one: str, length: int, mixed: bool) -> Iterator[tu
             yield match.start(), match.end(), plain
 
 
-def _reading(text: str, edits: tuple[tuple[int, int, str], ...], *, joined: bool) -> Reading:
+def _reading(text: str, edits: tuple[tuple[int, int, str], ...], *, joined: bool, mostly: bool) -> Reading:
     plain = _applied(text, edits)
-    return Reading(words(plain), joined, plain, edits)
+    return Reading(words(plain), joined, mostly, plain, edits)
 
 
 def _applied(text: str, edits: tuple[tuple[int, int, str], ...]) -> str:

@@ -3,22 +3,20 @@
 import time
 from typing import Any
 
+import msgspec
+
 from blocklists.url import UrlError, canonicalise
 from rules.decide import StepAnswer, explain
 from rules.decision import REASON_SENTENCES, Action, Decision
-from rules.request import Request, Subject, TypedText
+from rules.lowering import lowerings
+from rules.matched import view
+from rules.request import Request, Subject
 from rules.ruleset import Ruleset
-from rules.searches import SearchTerm
 from rules.state import State
+from rules.typed import typed_of
 
 SEALED_URL = "sealed"
 """Stands where the address would, for an address on a sealed list."""
-
-
-def typed_of(ruleset: Ruleset, url: Any) -> tuple[tuple[TypedText, ...], SearchTerm | None]:
-    """Return the words that an address carries, ready for `Request.typed`, and the search term they are."""
-    term = ruleset.searches.term_of(url) if ruleset.policy.text.typed else None
-    return ((TypedText(term.text, "search"),) if term is not None else (), term)
 
 
 def question(
@@ -52,6 +50,13 @@ def explained(text: str, request: Request, ruleset: Ruleset, state: State) -> di
         "group": request.subject.group,
         **_facts(decision, ruleset),
         "sentence": REASON_SENTENCES[decision.reason],
+        "matched": _matched(decision, request, ruleset),
+        "lowered": [
+            msgspec.to_builtins(one)
+            for typed in request.typed
+            for one in lowerings(typed.text, typed.context, request.url, request.subject.group, ruleset)
+            if decision.matches
+        ],
         "steps": [_step(answer, ruleset, sealed) for answer in answers],
     }
 
@@ -69,6 +74,14 @@ def _facts(decision: Decision, ruleset: Ruleset) -> dict[str, Any]:
         "matches": [match.phrase for match in decision.matches],
         "grant": decision.grant,
     }
+
+
+def _matched(decision: Decision, request: Request, ruleset: Ruleset) -> list[dict[str, Any]]:
+    """Return every phrase of the decision with its weight, and the words that it stands for."""
+    texts = {"host": request.url.host} | {typed.context: typed.text for typed in reversed(request.typed)}
+    policy = ruleset.policy
+    weights = policy.thresholds_of(request.subject.group) or policy.text.thresholds
+    return [view(match, policy, texts.get(match.context)) | {"needed": weights[match.context]} for match in decision.matches]
 
 
 def _step(answer: StepAnswer, ruleset: Ruleset, sealed: bool) -> dict[str, Any]:

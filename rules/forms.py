@@ -1,57 +1,45 @@
 """Words that somebody typed into a form, a message or a prompt, taken from a request's body within fixed bounds."""
 
-import codecs
+import html
 import re
-from collections.abc import Iterator
-from typing import Any
-from urllib.parse import unquote_to_bytes
 
-import msgspec
-
+from rules.fields import form_fields, is_secret, reads
 from rules.request import TypedText
 
-MAX_FIELDS = 4_000
-"""Enough that words can't be hidden behind fields that nobody sees; the body's length is bounded anyway."""
+__all__ = ["form_fields", "is_machine", "is_secret", "plain_words", "reads", "typed_texts", "typed_words"]
+
 MAX_CHARACTERS = 60_000
 """Characters of typed words that one request gives at most."""
-_MAX_DEPTH = 64
 _MIN_TEXT = 2
-
-# Fields whose values are secrets or machine data: never weighed, so never written down.
-_SECRET = re.compile(
-    # "author" and "postcard" are no secrets: a page whose message field has such a name would go unread.
-    r"pass(?:w|c|p|$|_|-)|passwd|pwd|secret|token|csrf|xsrf|nonce|otp|pin$|pin_?code|cvv|cvc|(?<!post)(?<!flash)(?<!score)card|iban|"
-    r"auth(?!or(?!i[sz]))|session|cookie|"
-    r"signature|captcha|credential|private|api_?key|access_?key|assertion|saml|viewstate|security_?(?:code|answer)|one_?time|2fa|mfa|verification",
-    re.IGNORECASE,
+_LONGEST_JOINED = 4_000
+_TAG = re.compile(r"<[^<>]{0,4096}>")
+_HTML = re.compile(r"</[a-zA-Z]|<(?:br|p|div|span|b|i|body|html)\b", re.IGNORECASE)
+_BLOCK_TAG = re.compile(
+    r"<(?:/?(?:p|div|li|ul|ol|td|tr|table|h[1-6]|blockquote|pre|body|html|head|title)\b|br\b)[^<>]{0,4096}>", re.IGNORECASE
 )
-_MULTIPART_NAME = re.compile(rb"""[;\s]name=(?:"([^"\r\n]{0,200})"|([^\s;"]{0,200}))""", re.IGNORECASE)
-_MULTIPART_FILE = re.compile(rb"""[;\s]filename\*?=(?=(?:[^"]*"[^"]*")*[^"]*\Z)""", re.IGNORECASE)
-"""Outside of quotes: a field may be called `filename=`."""
-_MULTIPART_GAP = re.compile(rb"\r?\n\r?\n")
-_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^";,\s]{1,70}))', re.IGNORECASE)
-_CHARSET = re.compile(r"""charset\s*=\s*["']?(utf-?(?:16|32)(?:-?[bl]e)?)""", re.IGNORECASE)
-_BOMS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_TAG = re.compile(r"<[^<>]*>")
-_TEXTS = ("application/graphql", "application/xml", "application/javascript")
-_JSON_LINES = ("application/x-ndjson", "application/jsonl", "application/json-seq", "application/x-jsonlines")
-_MACHINE = re.compile(r"[A-Za-z0-9+/=_.:@-]{24,}|[0-9a-fA-F-]{16,}|\W*|[\d.,:\s-]+|https?://\S+")
-_decoder = msgspec.json.Decoder()
+"""Tags that set words apart; others stand inside of words too ("k<b>i</b>ll")."""
+_MACHINE = re.compile(r"[A-Za-z0-9+/=_.:@-]{24,}|[0-9a-fA-F-]{16,}|[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]*|[\d.,:\s-]+|https?://\S+")
 
 
 def typed_texts(body: bytes, media_type: str, *, prompt: bool = False, limit: int = 262_144) -> tuple[TypedText, ...]:
-    """Return the words in a request's body: URL-encoded, multipart and JSON forms, and plain text; () for any other type.
+    """Return the words in a request's body; () for types without words (see `reads`).
 
-    Reads at most `limit` bytes. Passwords, tokens, card numbers and other secret fields are dropped, and so are values
-    that no person types (long identifiers, numbers, addresses). `prompt` says that the address belongs to an AI
-    assistant. Never raises for odd bodies.
+    Reads at most `limit` bytes: URL-encoded and multipart forms, JSON (also inside of fields, and a value a line),
+    XML, plain text, and the readable runs of protocol buffers. Passwords, tokens, card numbers and other secret fields
+    are dropped, and so are values that no person types (long identifiers, numbers, addresses). Strings that stand side
+    by side under one name, as editors send what was typed, are read together too. `prompt` says that the address
+    belongs to an AI assistant. Never raises for odd bodies.
     """
-    context = "prompt" if prompt else "form"
+    return typed_words(form_fields(body, media_type, limit=limit), "prompt" if prompt else "form")
+
+
+def typed_words(fields: list[tuple[str, str]], context: str) -> tuple[TypedText, ...]:
+    """Return the words in (field name, value) pairs, at most `MAX_CHARACTERS`; values that no person types are left out."""
     found: list[TypedText] = []
     left = MAX_CHARACTERS
-    for _, value in form_fields(body, media_type, limit=limit):
-        text = value.strip()
-        if len(text) < _MIN_TEXT or _MACHINE.fullmatch(text[:4096]) is not None:
+    for value in (*(value for _, value in fields), *_together(fields)):
+        text = plain_words(value).strip()
+        if len(text) < _MIN_TEXT or is_machine(text):
             continue
         found.append(TypedText(text[:left], context))
         left -= len(text)
@@ -60,152 +48,26 @@ def typed_texts(body: bytes, media_type: str, *, prompt: bool = False, limit: in
     return tuple(found)
 
 
-def form_fields(body: bytes, media_type: str, *, limit: int = 262_144) -> list[tuple[str, str]]:
-    """Return (field name, value) pairs without secret fields, at most `MAX_FIELDS`; the bounds of `typed_texts` hold."""
-    if not body or limit <= 0:
-        return []
-    plain = media_type.partition(";")[0].strip().lower()
-    cut = _as_utf8(body[:limit], media_type)
-    whole = len(body) <= limit
-    if not plain:
-        # Scripts may send a body without a name for what it is; many sites read it all the same.
-        plain = "application/json" if cut.lstrip()[:1] in (b"{", b"[") else "application/x-www-form-urlencoded"
-    if plain == "application/x-www-form-urlencoded":
-        pairs = _url_encoded(cut)
-    elif plain == "multipart/form-data":
-        pairs = _multipart(cut, media_type)
-    elif plain == "application/json" or plain.endswith("+json") or plain in _JSON_LINES:
-        pairs = _json(cut, whole=whole)
-    elif plain == "text/plain":
-        # Pages send JSON under this name too, to avoid a preflight request.
-        pairs = _json(cut, whole=whole) if cut.lstrip()[:1] in (b"{", b"[") else iter([("", _text(cut))])
-    elif reads(plain):
-        pairs = iter([("", _TAG.sub(" ", _text(cut)))])
-    else:
-        return []
-    fields: list[tuple[str, str]] = []
-    for name, value in pairs:
-        if value and not is_secret(name):
-            fields.append((name, value))
-            if len(fields) >= MAX_FIELDS:
-                break
-    return fields
+def is_machine(text: str) -> bool:
+    """True for a value that no person typed: a long identifier, a number, an address, nothing but signs."""
+    return _MACHINE.fullmatch(text[:4096]) is not None
 
 
-def reads(media_type: str) -> bool:
-    """True for a `Content-Type` of a request's body in which typed words are looked for; also for none at all."""
-    plain = media_type.partition(";")[0].strip().lower()
-    return (
-        plain in ("", "application/x-www-form-urlencoded", "multipart/form-data", "application/json", *_TEXTS, *_JSON_LINES)
-        or plain.startswith("text/")
-        or plain.endswith(("+json", "+xml"))
-    )
+def plain_words(text: str) -> str:
+    """Return a text without the HTML that mail and document editors write it in."""
+    if "<" not in text or _HTML.search(text) is None:
+        return text
+    return html.unescape(_TAG.sub("", _BLOCK_TAG.sub(" ", text)))
 
 
-def is_secret(name: str) -> bool:
-    """True for the name of a field whose value must never be weighed or written down."""
-    return _SECRET.search(name) is not None
-
-
-def _url_encoded(body: bytes) -> Iterator[tuple[str, str]]:
-    for part in body.split(b"&", MAX_FIELDS * 2)[: MAX_FIELDS * 2]:
-        name, equals, value = part.partition(b"=")
-        yield (_unquote(name), _unquote(value)) if equals else ("", _unquote(name))
-
-
-def _unquote(data: bytes) -> str:
-    return _text(unquote_to_bytes(data.replace(b"+", b" ")))
-
-
-def _multipart(body: bytes, media_type: str) -> Iterator[tuple[str, str]]:
-    boundary = _BOUNDARY.search(media_type)
-    if boundary is None:
-        return
-    line = b"--" + (boundary[1] or boundary[2]).encode("latin-1", "replace")
-    for part in body.split(line, MAX_FIELDS * 2)[1 : MAX_FIELDS * 2]:
-        gap = _MULTIPART_GAP.search(part)
-        if gap is None:
+def _together(fields: list[tuple[str, str]]) -> list[str]:
+    """Return what pieces side by side under one name make together: `{"ops": [{"insert": "how "}, {"insert": "to"}]}`."""
+    found: list[str] = []
+    start = 0
+    for index in range(1, len(fields) + 1):
+        if index < len(fields) and fields[index][0] == fields[start][0]:
             continue
-        head = part[: gap.start()]
-        name = _MULTIPART_NAME.search(head)
-        # An uploaded file is not typed.
-        if _MULTIPART_FILE.search(head) is None:
-            yield _text(name[1] or name[2] or b"") if name is not None else "", _text(part[gap.end() :].removesuffix(b"\r\n"))
-
-
-def _json(body: bytes, *, whole: bool) -> Iterator[tuple[str, str]]:
-    if not whole:
-        # A cut body is no JSON; its strings still are what was typed.
-        yield from (("", string) for string in _loose_strings(body))
-        return
-    try:
-        value = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        yield from (("", string) for string in _loose_strings(body))
-        return
-    yield from _json_strings("", value, _MAX_DEPTH)
-
-
-def _json_strings(name: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield name, value
-    elif is_secret(name):
-        return
-    elif depth <= 0:
-        # Nobody nests so deep but to hide something: the rest as text, in which the strings stand.
-        yield from (("", string) for string in _loose_strings(msgspec.json.encode(value)))
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            if " " in key:
-                yield "", key  # a sentence, not a field's name
-            yield from _json_strings(str(key), inner, depth - 1)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _json_strings(name, inner, depth - 1)
-
-
-# Possessive, and content with the end of the body for a closing quote: from any quote it matches without going back.
-_STRING = re.compile(rb'"((?:[^"\\]++|\\.?)*+)(?:"|\Z)(\s*+:)?', re.DOTALL)
-
-
-def _loose_strings(body: bytes) -> Iterator[str]:
-    key = ""
-    for match in _STRING.finditer(body):
-        if match[2] is not None:
-            key = _text(match[1][:200])
-        elif len(match[1]) >= _MIN_TEXT and not is_secret(key):
-            text = _text(match[1])
-            yield _ESCAPE.sub(_unescaped, text) if "\\" in text else text
-
-
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    if match[1] is None:
-        return {"n": " ", "t": " ", "r": " ", "b": " ", "f": " "}.get(match[2], str(match[2]))
-    code = int(match[1], 16)
-    # Half of a pair is no character, and text with it in can't be written down.
-    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)
-
-
-def _as_utf8(body: bytes, media_type: str) -> bytes:
-    """Return a body in UTF-16 or UTF-32, named or by its byte order mark, as UTF-8; any other as it is."""
-    named = _CHARSET.search(media_type)
-    codec = next((name for mark, name in _BOMS if body.startswith(mark)), named[1] if named is not None else None)
-    if codec is None:
-        return body
-    try:
-        return body.decode(codec, "replace").encode("utf-8", "replace")
-    except LookupError:
-        return body
-
-
-def _text(data: bytes) -> str:
-    if b"\0" in data:
-        # UTF-16 behind percent signs; a zero byte is part of no word.
-        data = data.replace(b"\0", b"")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        if index - start > 1 and fields[start][0]:
+            found.append("".join(value for _, value in fields[start:index])[:_LONGEST_JOINED])
+        start = index
+    return found

@@ -31,6 +31,8 @@ class Group(msgspec.Struct, frozen=True):
     actions: dict[str, Action]
     text: dict[str, Action]
     timed: tuple[Timed, ...]
+    thresholds: dict[str, int] | None = None
+    """Weight to reach by context; None where they are the policy's."""
 
 
 class Place(msgspec.Struct, frozen=True):

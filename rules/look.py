@@ -5,11 +5,17 @@ from typing import NamedTuple
 import msgspec
 
 from blocklists.url import CanonicalUrl, canonicalise
+from rules.curriculum import lowered, lowers_at
 from rules.decision import Action, Decision, Match, Reason
-from rules.request import Request
+from rules.keywords import Verdict
+from rules.request import Request, TypedText
 from rules.ruleset import Ruleset
 from rules.school_lists import SchoolEntry
+from rules.second_reader import second_reading
 from rules.state import Grant, State
+
+_HEARD_OF = 3
+"""Level from which a person hears of a match."""
 
 
 class CategoryHit(NamedTuple):
@@ -66,6 +72,10 @@ class Look:
                     category = policy.category_named(hit.category)
                     action, _ = policy.action_for(request.subject.group, category, request.at)
                     found.append(CategoryHit(action, category, hit.list, hit.entry))
+                for one in self.ruleset.expressions.find(url):
+                    category = policy.category_named(one.category)
+                    action, _ = policy.action_for(request.subject.group, category, request.at)
+                    found.append(CategoryHit(action, category, one.list, one.pattern))
             if len(found) > 1:
                 found.sort(key=lambda hit: -hit.action.strictness)
             self._hits = found
@@ -109,47 +119,86 @@ class Look:
         typed = self.typed_decision()
         return self.strictest_action() is Action.WARN and self.denied() is None and (typed is None or not typed.action.stops)
 
+    @property
+    def private(self) -> bool:
+        """True where the policy wants no text to be read, neither what is typed nor what is shown, under any name of the address."""
+        policy = self.policy
+        if all(policy.is_private(url.host) for url in self.urls):
+            return True
+        return bool(policy.text.private_categories) and not policy.text.private_categories.isdisjoint(self.categories)
+
     def typed_decision(self) -> Decision | None:
         """What the typed words call for, whether that stops the request or only notes it."""
         if self._typed is False:
-            self._typed = self._weigh_typed()
+            self._typed = self._weigh_typed() if self.request.typed and not self.private else None
         assert not isinstance(self._typed, bool)
         return self._typed
+
+    def host_decision(self) -> Decision | None:
+        """What the words in the names of the site call for."""
+        thresholds = self.policy.thresholds_of(self.request.subject.group)
+        weigh = self.ruleset.keywords.weigh_host
+        decisions = [self._judged(weigh(url.host, thresholds), "host", Reason.HOST_WORDS) for url in self.urls]
+        return max((one for one in decisions if one is not None), key=_rank, default=None)
 
     def page_decision(self) -> Decision | None:
         """What the text of the answer calls for."""
         text = self.request.page_text
-        if text is None:
+        if text is None or self.private:
             return None
         return self._weigh(text, "page", Reason.PAGE_TEXT)
 
     def _weigh_typed(self) -> Decision | None:
-        strictest: Decision | None = None
-        for typed in self.request.typed:
-            decision = self._weigh(typed.text, typed.context, Reason.TYPED_TEXT)
-            if decision is not None and (strictest is None or _rank(decision) > _rank(strictest)):
-                strictest = decision
-        return strictest
+        decisions = [self._weigh_one(typed) for typed in self.request.typed]
+        return _together([one for one in decisions if one is not None])
+
+    def _weigh_one(self, typed: TypedText) -> Decision | None:
+        """Read typed words twice, by the keyword sets and by the model; what a site answers is read by the sets alone."""
+        if typed.answer:
+            return self._weigh(typed.text, typed.context, Reason.PAGE_TEXT)
+        ruleset, thresholds = self.ruleset, self.policy.thresholds_of(self.request.subject.group)
+        verdict = ruleset.keywords.weigh(typed.text, typed.context, thresholds)
+        second = second_reading(verdict, typed.text, typed.context, ruleset.model if self.policy.text.model else None)
+        unsure = second.model_only if not self.policy.text.model_blocks else frozenset()
+        return self._judged(second.verdict, typed.context, Reason.TYPED_TEXT, unsure)
 
     def _weigh(self, text: str, context: str, reason: Reason) -> Decision | None:
         """Ask the keyword sets about a text, and the policy about the categories they name."""
-        verdict = self.ruleset.keywords.weigh(text, context)
+        verdict = self.ruleset.keywords.weigh(text, context, self.policy.thresholds_of(self.request.subject.group))
+        return self._judged(verdict, context, reason)
+
+    def _judged(self, verdict: Verdict, context: str, reason: Reason, never_stopped: frozenset[str] = frozenset()) -> Decision | None:
+        """Ask the policy about the categories of a verdict; those in `never_stopped` are written down at most."""
         if not verdict.themes:
             return None
         group, at, policy = self.request.subject.group, self.request.at, self.policy
-        strictest: Decision | None = None
+        decisions: list[Decision] = []
         matches: tuple[Match, ...] = verdict.matches
-        for theme in verdict.themes:
+        eased = lowers_at(self.request.url)
+        for found in verdict.themes:
+            theme = found if not eased else found._replace(level=lowered(found.level, eased))
             action = policy.text_action(group, theme, context, at)
+            if eased and context == "page" and theme.level < _HEARD_OF and action.stops:
+                # What a museum or a help line shows about slavery or self-harm is teaching; grave words still stop it.
+                action = Action.LOG
+            if action.stops and theme.category in never_stopped:
+                action = Action.LOG
             if action is Action.ALLOW and theme.level < policy.alert_level:
                 continue
-            decision = Decision(
+            decisions.append(Decision(
                 action if action is not Action.ALLOW else Action.LOG, reason, category=theme.category, level=theme.level,
                 rule=theme.phrase, categories=tuple(t.category for t in verdict.themes), matches=matches,
-            )  # fmt: skip
-            if strictest is None or _rank(decision) > _rank(strictest):
-                strictest = decision
-        return strictest
+            ))  # fmt: skip
+        return _together(decisions)
+
+
+def _together(decisions: list[Decision]) -> Decision | None:
+    """Return the strictest action with the gravest words: a swear word that is blocked must not hide a threat that is only noted."""
+    if len(decisions) < 2:
+        return decisions[0] if decisions else None
+    strictest = max(decisions, key=_rank)
+    gravest = max(decisions, key=lambda one: (one.level, one.action.strictness))
+    return strictest if gravest.level == strictest.level else msgspec.structs.replace(gravest, action=strictest.action)
 
 
 def _under_every_name(request: Request) -> tuple[CanonicalUrl, ...]:

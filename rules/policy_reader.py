@@ -9,6 +9,7 @@ from typing import Any
 from blocklists.url import UrlError, canonical_host
 from rules.groups import Group, Place, Roster, Timed, severity, strictest_of
 from rules.keywords.sets import KeywordSet, check_phrases, load_keyword_file, read_sets, starter_sets
+from rules.kinds import CONTEXTS
 from rules.policy_value import Policy
 from rules.problems import PolicyError
 from rules.reading import Reader, did_you_mean, dotted
@@ -34,6 +35,8 @@ def read_policy(text: str, file: str, frozen: tuple[KeywordSet, ...] | None = No
     places = _places(reader, values, groups)
     allow, deny = _entries(reader, values, "allow", groups), _entries(reader, values, "deny", groups)
     hosts = _hosts(reader, values["gateway"])
+    private = values["text"]["private_categories"]
+    _check_categories(reader, ("text", "private_categories"), dict.fromkeys(private), categories)
     sets, keyword_files = (frozen, ()) if frozen is not None else _keyword_sets(reader, values, categories, folder)
     reader.finish()
     gateway, text_values = values["gateway"], values["text"]
@@ -43,7 +46,8 @@ def read_policy(text: str, file: str, frozen: tuple[KeywordSet, ...] | None = No
         limits=Limits(**values["limits"]),
         text=TextSettings(
             text_values["pages"], text_values["typed"], frozenset(text_values["skip_hosts"]), text_values["alert_level"],
-            {context: text_values[f"{context}_threshold"] for context in ("search", "form", "prompt", "page")},
+            {context: text_values[f"{context}_threshold"] for context in CONTEXTS},
+            frozenset(private), text_values["model"], text_values["model_blocks"],
         ),
         safety=_safety(gateway, hosts),
         categories=categories,
@@ -135,6 +139,8 @@ def _names(reader: Reader, categories: dict[str, Category]) -> dict[str, str]:
 def _groups(reader: Reader, values: Values, categories: dict[str, Category]) -> dict[str, Group]:
     groups: dict[str, Group] = {}
     owners: dict[str, str] = {}
+    common = {context: values["text"][f"{context}_threshold"] for context in CONTEXTS}
+    apart = any(weight is not None for table in values["groups"].values() for weight in table["thresholds"].values())
     for name, table in values["groups"].items():
         path = ("groups", name)
         _check_categories(reader, (*path, "actions"), table["actions"], categories)
@@ -151,6 +157,7 @@ def _groups(reader: Reader, values: Values, categories: dict[str, Category]) -> 
         groups[name] = Group(
             name, table["title"] or name, frozenset(table["users"]), table["default"], table["other_categories"],
             table["actions"], table["text"], tuple(timed),
+            {**common, **{context: weight for context, weight in table["thresholds"].items() if weight is not None}} if apart else None,
         )  # fmt: skip
     if not groups:
         reader.fault((), "The policy has no group; write at least one [groups.NAME].")

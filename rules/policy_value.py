@@ -17,6 +17,9 @@ from rules.settings import Category, Gateway, Limits, Retention, School, TextSet
 SERVICE = "service:"
 """Start of a category that only names a service, for example `service:youtube`: no reason to block unless the policy says so."""
 
+HELP_SEEKING = "help-seeking"
+"""Category of words with which somebody asks for help."""
+
 
 class Policy(msgspec.Struct, frozen=True, eq=False):
     """A valid policy; never changed, only replaced."""
@@ -103,10 +106,25 @@ class Policy(msgspec.Struct, frozen=True, eq=False):
                     return timed.default
         return rules.default
 
+    def thresholds_of(self, group: str) -> dict[str, int] | None:
+        """Return the weights to reach by context for a group, or None where they are the lowest of all groups anyway."""
+        return self._group(group).thresholds
+
+    def lowest_thresholds(self) -> dict[str, int]:
+        """Return, for each context, the lowest weight that any group asks for: below it a text is nothing for anybody."""
+        lowest = dict(self.text.thresholds)
+        for group in self.groups.values():
+            for context, weight in (group.thresholds or {}).items():
+                lowest[context] = min(lowest[context], weight)
+        return lowest
+
     def text_action(self, group: str, theme: ThemeScore, context: str, at: float) -> Action:
         """Return the action for words of a category; `context` is where they stood."""
         del context  # one action for words wherever they stand; thresholds differ by context
         action = self._group(group).text.get(theme.category)
+        if action is None and theme.category == HELP_SEEKING:
+            # A child who asks for help finds it, also under a policy that has never heard of the category.
+            return Action.LOG
         return action if action is not None else self.action_for(group, theme.category, at)[0]
 
     def level_of(self, category: str) -> int:
@@ -136,9 +154,13 @@ class Policy(msgspec.Struct, frozen=True, eq=False):
         """True when TLS connections to the canonical host pass unread."""
         return _covers(self.gateway.splice, host)
 
+    def is_private(self, host: str) -> bool:
+        """True for a canonical host whose text is never read."""
+        return _covers(self.text.skip_hosts, host)
+
     def reads_text(self, host: str) -> bool:
         """True when pages of the canonical host are weighed."""
-        return self.text.pages and not _covers(self.text.skip_hosts, host)
+        return self.text.pages and not self.is_private(host)
 
     def _group(self, name: str) -> Group:
         return self.groups.get(name) or self.groups[self.roster.strictest]

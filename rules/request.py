@@ -28,11 +28,13 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class TypedText(msgspec.Struct, frozen=True):
-    """Words that a person typed: a search term, a form field, a prompt."""
+    """Words of a conversation: what a person typed (a search term, a form field, a prompt), or what streams back to them."""
 
     text: str
     context: str = "search"
     """`search`, `form` or `prompt`."""
+    answer: bool = False
+    """True for words that the site sent: an assistant's answer, a message in a chat."""
 
 
 class Destination(StrEnum):

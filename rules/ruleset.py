@@ -1,5 +1,7 @@
 """The ruleset: everything a decision needs, immutable, read from one numbered folder."""
 
+import hashlib
+from importlib.resources import files
 from pathlib import Path
 from typing import Self
 
@@ -7,11 +9,13 @@ import msgspec
 
 from blocklists.allow import AllowIndex
 from blocklists.errors import SealedListError
+from blocklists.expressions import ExpressionIndex
 from blocklists.index import ListIndex
 from blocklists.sealed import SealedLists
 from blocklists.url import canonicalise
 from rules.keywords import KeywordMatcher
 from rules.keywords.sets import frozen_sets
+from rules.model.reader import TextModel, shipped_model
 from rules.policy import Policy, PolicyError, parse_policy
 from rules.searches import SearchEngines
 
@@ -44,6 +48,11 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, FileFact]
 
 
+PHRASES = "keywords.compiled"
+"""Compiled phrases of a ruleset folder (`rules.keywords.frozen`); made again from `keywords.json` where they don't fit."""
+_NO_EXPRESSIONS = ExpressionIndex.empty()
+
+
 class Ruleset(msgspec.Struct, frozen=True, eq=False):
     """Lists, keyword sets and policy as one value; swapped, never edited."""
 
@@ -56,6 +65,9 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
     searches: SearchEngines
     folder: Path | None = None
     manifest: Manifest | None = None
+    expressions: ExpressionIndex = _NO_EXPRESSIONS
+    model: TextModel | None = msgspec.field(default_factory=shipped_model)
+    """The second reader of typed words."""
 
     @classmethod
     def of(
@@ -67,6 +79,7 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
         allowed: AllowIndex | None = None,
         keywords: KeywordMatcher | None = None,
         searches: SearchEngines | None = None,
+        expressions: ExpressionIndex = _NO_EXPRESSIONS,
         version: int = 0,
     ) -> Self:
         """Put a ruleset together from values, for tests and for checking a policy before it is built."""
@@ -76,8 +89,9 @@ class Ruleset(msgspec.Struct, frozen=True, eq=False):
             lists if lists is not None else ListIndex.empty(),
             allowed if allowed is not None else AllowIndex.empty(),
             sealed,
-            keywords if keywords is not None else KeywordMatcher.build(policy.keyword_sets, policy.text.thresholds),
+            keywords if keywords is not None else KeywordMatcher.build(policy.keyword_sets, policy.lowest_thresholds()),
             searches if searches is not None else SearchEngines.load(),
+            expressions=expressions,
         )  # fmt: skip
 
     @classmethod
@@ -119,6 +133,7 @@ def _load(folder: Path, previous: Ruleset | None) -> Ruleset:
         sealed, keywords,
         previous.searches if previous is not None else SearchEngines.load(),
         folder, manifest,
+        previous.expressions if previous is not None and same("lists.expressions") else _open_expressions(folder, manifest),
     )  # fmt: skip
 
 
@@ -141,8 +156,15 @@ def _policy_of(folder: Path, manifest: Manifest, previous: Ruleset | None) -> tu
         policy = parse_policy(text, manifest.policy_source, keyword_sets=sets)
     except PolicyError as error:
         raise RulesetError(f"The policy of the ruleset {folder} is not valid: {error.problems[0]}") from error
-    thresholds = policy.text.thresholds
-    return policy, previous.keywords.at(thresholds) if previous is not None else KeywordMatcher.build(sets, thresholds)
+    thresholds = policy.lowest_thresholds()
+    if previous is not None:
+        return policy, previous.keywords.at(thresholds)
+    fact = manifest.files.get(PHRASES)
+    compiled = (folder / PHRASES).read_bytes() if fact is not None else b""
+    # The automaton's bytes are believed as they are, so they have to be the very ones that were written.
+    if fact is None or hashlib.sha256(compiled).hexdigest() != fact.sha256:
+        return policy, KeywordMatcher.build(sets, thresholds)
+    return policy, KeywordMatcher.thaw(compiled, sets, thresholds)
 
 
 def _sealed_of(folder: Path, manifest: Manifest, previous: Ruleset | None) -> SealedLists:
@@ -162,6 +184,10 @@ def _open_allowed(folder: Path, manifest: Manifest) -> AllowIndex:
     return AllowIndex.open(folder / "allow.tsv") if "allow.tsv" in manifest.files else AllowIndex.empty()
 
 
+def _open_expressions(folder: Path, manifest: Manifest) -> ExpressionIndex:
+    return ExpressionIndex.open(folder / "lists.expressions") if "lists.expressions" in manifest.files else _NO_EXPRESSIONS
+
+
 def _source_of(ruleset: Ruleset) -> str:
     return ruleset.manifest.policy_source if ruleset.manifest is not None else ""
 
@@ -173,3 +199,9 @@ def current_folder(rulesets: Path) -> Path:
     except OSError:
         raise RulesetError(f"There is no ruleset in {rulesets}; run `schoolgate up` or `schoolgate check` to build one.") from None
     return rulesets / target
+
+
+def starter_ruleset() -> Ruleset:
+    """Return the starter policy with the keyword sets that come with Schoolgate, for use without an installation: no lists at all."""
+    text = (files("rules") / "starter_policy.toml").read_text(encoding="utf-8")
+    return Ruleset.of(parse_policy(text, "starter_policy.toml"), SealedLists.empty())

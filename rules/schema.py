@@ -109,7 +109,14 @@ TEXT = Section(
     (
         Setting("pages", k.FLAG, True, "Weigh the text of pages."),
         Setting("typed", k.FLAG, True, "Weigh search terms and form fields."),
-        Setting("skip_hosts", list_of(k.HOST), [], "Hosts, with sub-domains, whose pages are not weighed: help lines and reference works."),
+        Setting("skip_hosts", list_of(k.HOST), [],
+                "Hosts, with sub-domains, whose text is private: neither what is typed there nor what they show is read "
+                "(help lines, doctors, banks)."),
+        Setting("private_categories", list_of(k.NAME), [],
+                "Categories of lists whose sites are private in the same way, for example health or banking."),
+        Setting("model", k.FLAG, True,
+                "Read typed words a second time with the text model that comes with Schoolgate; it finds what no phrase says."),
+        Setting("model_blocks", k.FLAG, False, "Let what the text model alone finds be blocked; otherwise it is written down only."),
         Setting("alert_level", k.LEVEL, 4,
                 "From this level on a match is written down and makes an alert even where the group's action is allow."),
         Setting("search_threshold", whole(1, 10_000), 50, "Weight that a search term has to reach in one category."),
@@ -117,6 +124,7 @@ TEXT = Section(
         Setting("prompt_threshold", whole(1, 10_000), 60, "Weight that a prompt to an AI assistant has to reach."),
         Setting("page_threshold", whole(1, 10_000), 200,
                 "Weight that a page has to reach; repeats of a phrase count half as much each time."),
+        Setting("host_threshold", whole(1, 10_000), 60, "Weight that the words of a host name have to reach."),
     ),
 )  # fmt: skip
 
@@ -149,6 +157,13 @@ TIMED = Section(
     ),
 )  # fmt: skip
 
+THRESHOLDS = Section(
+    "thresholds", "table", "Weights that words have to reach for this group, where they differ from `[text]`: lower for younger pupils.",
+    tuple(
+        Setting(context, whole(1, 10_000), None, f"Instead of `text.{context}_threshold`.") for context in k.CONTEXTS
+    ),
+)  # fmt: skip
+
 GROUP = Section(
     "groups", "named", "People who share a policy. The strictest group is for everybody whom nothing else names.",
     (
@@ -160,7 +175,7 @@ GROUP = Section(
         Setting("actions", map_of(k.ACTION), {}, "Action by category."),
         Setting("text", map_of(k.ACTION), {}, "Action by category for words (typed or on a page) where it differs from `actions`."),
     ),
-    (TIMED,),
+    (TIMED, THRESHOLDS),
 )  # fmt: skip
 
 SUBNET = Section(

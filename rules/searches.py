@@ -10,10 +10,12 @@ from urllib.parse import unquote_to_bytes
 import yaml
 
 from blocklists.url import CanonicalUrl
+from rules.fields import form_fields
 
 STARTER_FILE = Path(__file__).with_name("data") / "search_engines.yml"
 MAX_TERM = 2_000
 """Characters of a term that are kept."""
+_GRAPHQL = re.compile(r"\s*(?:(?:query|mutation|subscription)\b[^{]{0,2000})?\{")
 _SECOND_LEVEL = frozenset({"co", "com", "org", "net", "edu", "gov", "ac", "or", "ne", "go", "in", "web"})
 
 
@@ -81,15 +83,29 @@ class SearchEngines:
         query = url.raw_query
         return self._term(engines, url, _pairs(query) if query else {})
 
-    def term_of_form(self, url: CanonicalUrl, fields: Mapping[str, str]) -> SearchTerm | None:
-        """Return what a form sent to the address searches for, or None; `fields` are decoded."""
+    def term_of_body(self, url: CanonicalUrl, body: bytes, media_type: str) -> SearchTerm | None:
+        """Return what a form or JSON sent to the address searches for, or None."""
         engines = self._engines_of(url.host)
         if not engines:
             return None
-        for engine in engines:
+        if media_type.partition(";")[0].strip().lower() in ("", "application/x-www-form-urlencoded"):
+            # Like the query of an address, and in the engine's own character sets.
+            found = self._term(engines, url, _pairs(body.decode("latin-1")))
+            if found is not None:
+                return found
+        return self.term_of_form(url, form_fields(body, media_type))
+
+    def term_of_form(self, url: CanonicalUrl, fields: Iterable[tuple[str, str]]) -> SearchTerm | None:
+        """Return what (field name, value) pairs sent to the address search for, or None; values are decoded."""
+        named: dict[str, str] = {}
+        for name, value in fields:
+            # The text of a GraphQL query is no search, though engines name their field so.
+            if name and not _GRAPHQL.match(value):
+                named.setdefault(name, value)
+        for engine in self._engines_of(url.host):
             if _lies_in(url.path.lower(), engine.path):
                 for param in engine.params:
-                    text = fields.get(param, "").strip()
+                    text = named.get(param, "").strip()
                     if text:
                         return SearchTerm(text[:MAX_TERM], engine.partial, engine.name)
         return None

@@ -56,6 +56,9 @@ class TextSettings(msgspec.Struct, frozen=True):
     alert_level: int
     thresholds: dict[str, int]
     """Weight to reach, by context."""
+    private_categories: frozenset[str] = frozenset()
+    model: bool = True
+    model_blocks: bool = False
 
 
 class Category(msgspec.Struct, frozen=True):

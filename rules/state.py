@@ -19,7 +19,7 @@ class Grant(msgspec.Struct, frozen=True):
     host: str
     """Canonical host. Scope `host` covers its sub-domains too."""
     target: str
-    """Canonical `path?query` (scope `exact`), path prefix (`path`) or `/` (`host`)."""
+    """Path and query as it was sent, or as it is canonical (scope `exact`), path prefix (`path`) or `/` (`host`)."""
     subject_kind: Literal["user", "group", "room", "address"]
     subject: str
     starts: float
@@ -54,6 +54,8 @@ class Grant(msgspec.Struct, frozen=True):
             # Some servers take these for "/" and "..", and serve another page than the granted one.
             return False
         if self.scope == "exact":
+            if url.path_and_sent_query == self.target:
+                return True
             # An escaped "&" is part of a value, a plain one begins the next field: the same text, and another page.
             return url.path_and_query == self.target and (url.raw_query or "").count("&") == self.target.count("&", len(url.path))
         prefix = self.target

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from schoolgate import logs, terminal
-from schoolgate.commands import accounts, audit, events, listlife, rules, running
+from schoolgate.commands import accounts, audit, classify, events, keywordexchange, listwhy, rules, running
 
 app = typer.Typer(
     name="schoolgate",
@@ -20,7 +20,9 @@ app.command("up")(running.up)
 app.command("init")(running.init)
 app.command("check")(rules.check)
 app.command("explain")(rules.explain)
-app.add_typer(listlife.app, name="lists")
+app.command("classify")(classify.classify)
+app.add_typer(listwhy.app, name="lists")
+app.add_typer(keywordexchange.app, name="keywords")
 app.command("events")(events.events)
 app.add_typer(accounts.account_app, name="account")
 app.add_typer(accounts.token_app, name="token")

@@ -6,8 +6,8 @@ Imports stand inside the functions, as in `wiring`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from schoolgate import terminal, wiring
 from schoolgate.errors import Problem
 from schoolgate.options import operator
 from schoolgate.paths import StatePaths
+from schoolgate.progress import Progress, progress
 from schoolgate.storelock import store_lock
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ SHOWN = 4
 
 
 @contextmanager
-def tried(paths: StatePaths, config: Path, proposal: Proposal, *, unattended: bool = False) -> Iterator[tuple[Trial, Preview]]:
+def tried(
+    paths: StatePaths, config: Path, proposal: Proposal, *, unattended: bool = False, shown: Progress | None = None
+) -> Iterator[tuple[Trial, Preview]]:  # fmt: skip
     """Try a list for the length of a block; gives it with its preview. Unattended, whatever a guard objects to is held."""
     from analyser.lists.changes import enough_approvers
     from analyser.lists.preview import preview
@@ -39,19 +42,50 @@ def tried(paths: StatePaths, config: Path, proposal: Proposal, *, unattended: bo
     with wiring.casework_open(paths) as database, database.reading() as session:
         second = unattended or enough_approvers(session)
     with trial(wiring.library(paths), proposal) as one:
+        if shown is not None:
+            shown.step(f"Compiling all lists with {proposal.name}")
         one.compile()
+        if shown is not None:
+            shown.step("Asking what last week's pages would have met")
         yield one, preview(one, policy, traffic_of(paths, one), second_person=second)
 
 
-def load(paths: StatePaths, config: Path, proposal: Proposal, proposer: str | None = None) -> tuple[Outcome, Preview]:
-    """Make a list live, or hold it for a second person; the ruleset is built when it is live."""
+def load(
+    paths: StatePaths, config: Path, proposal: Proposal, proposer: str | None = None, confirm: Callable[[Preview], bool] | None = None
+) -> tuple[Outcome, Preview]:  # fmt: skip
+    """Do what is proposed, or hold it for a second person; the ruleset is built when it is live.
+
+    `confirm` is asked before; `Problem` is raised when it says no.
+    """
     from analyser.lists.changes import offer
 
-    with tried(paths, config, proposal, unattended=proposer is not None) as (one, found), wiring.casework_open(paths) as database:
+    with ExitStack() as stack:
+        with progress(f"Reading {proposal.name}", _size(proposal)) as shown:
+            one, found = stack.enter_context(tried(paths, config, proposal, unattended=proposer is not None, shown=shown))
+        if confirm is not None and not confirm(found):
+            raise Problem(f"Nothing was done with {proposal.name}.")
+        database = stack.enter_context(wiring.casework_open(paths))
         outcome = offer(database, one, found, proposer or wiring.os_actor(operator()).written)
     if outcome.report is not None:
         wiring.build_ruleset(paths, config)
     return outcome, found
+
+
+def do(paths: StatePaths, config: Path, proposal: Proposal) -> Preview:
+    """Do something with a list that is there; raises `Problem` when a guard holds it for a second person."""
+    outcome, found = load(paths, config, proposal)
+    if outcome.change is not None:
+        raise Problem(held_sentence(found, outcome.change))
+    return found
+
+
+def _size(proposal: Proposal) -> int | None:
+    """Return the bytes that are to be read, where they are as many as the file has."""
+    path = Path(proposal.path)
+    if proposal.act != "load" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        return None if file.read(2) == b"\x1f\x8b" else path.stat().st_size
 
 
 def warnings(found: Preview) -> list[str]:
@@ -70,8 +104,13 @@ def held_sentence(found: Preview, change: int) -> str:
     """Say why a list is not live yet, and what to do."""
     why = [objection.message for objection in found.objections if objection.blocks]
     more = f" And {len(why) - 3} more; `schoolgate lists changes` shows them." if len(why) > 3 else ""
+    what = {
+        "load": f"The list {found.name} is not live yet.", "rollback": f"Version {found.version} of {found.name} is not live yet.",
+        "pause": f"{found.name} is not paused yet.", "remove": f"{found.name} is not removed yet.",
+        "resume": f"{found.name} is not asked again yet.",
+    }[found.act]  # fmt: skip
     return (
-        f"The list {found.name} is not live yet. {' '.join(why[:3])}{more} It waits as number {change}: somebody else can look at it and "
+        f"{what} {' '.join(why[:3])}{more} It waits as number {change}: somebody else can look at it and "
         f"run `schoolgate lists approve {change}`, or approve it at the console."
     )
 

@@ -9,6 +9,10 @@ from pathlib import Path
 
 from schoolgate.paths import StatePaths
 
+LONGEST = 7200.0
+"""Seconds that one refresh may take, with reading and compiling: a publisher that says a byte a minute must not hold up the others."""
+TOOK_TOO_LONG = 124
+
 
 def command(paths: StatePaths, config: Path) -> Callable[[str], Awaitable[int]]:
     """Return what fetches and offers one source by the command line, as `analyser.lists.schedule` wants it."""
@@ -21,7 +25,9 @@ def command(paths: StatePaths, config: Path) -> Callable[[str], Awaitable[int]]:
             preexec_fn=_give_way,
         )  # fmt: skip
         try:
-            return await process.wait()
+            return await asyncio.wait_for(process.wait(), LONGEST)
+        except TimeoutError:
+            return TOOK_TOO_LONG
         finally:
             if process.returncode is None:  # the console ends: so does the fetch, which leaves nothing half done
                 with contextlib.suppress(ProcessLookupError):

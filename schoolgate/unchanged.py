@@ -40,7 +40,7 @@ def remember(paths: StatePaths, now: str) -> None:
 
 def _lists(paths: StatePaths) -> list[Path]:
     sealed = sorted(path for path in paths.sealed.iterdir() if not path.name.startswith(".")) if paths.sealed.is_dir() else []
-    return [paths.lists / "lists.idx", paths.lists / "allow.tsv", *sealed]
+    return [paths.lists / "lists.idx", paths.lists / "allow.tsv", paths.lists / "lists.expressions", *sealed]
 
 
 def _keyword_files(config: Path) -> list[Path]:

@@ -115,7 +115,7 @@ def look_up(paths: StatePaths, lines: Iterable[str]) -> Iterator[dict[str, Any]]
     from blocklists.lookup import lookup_lines
 
     lists = library(paths)
-    return lookup_lines(lists.open_index(), lists.open_allow(), lines)
+    return lookup_lines(lists.open_index(), lists.open_allow(), lines, lists.open_expressions())
 
 
 def install_starter_lists(paths: StatePaths, say: Callable[[str], None]) -> None:
@@ -171,6 +171,35 @@ def build_ruleset(paths: StatePaths, config: Path) -> None:
     from rules.build import build
 
     build(config, paths.lists, paths.sealed, paths.rulesets)
+
+
+def trusted_ca(config: Path) -> Path | None:
+    """Return the policy's file of further certificate authorities, for publishers as for sites."""
+    from rules.policy import load_policy
+
+    name = load_policy(config).gateway.trusted_ca
+    return Path(name) if name else None
+
+
+def clock(config: Path) -> Callable[[float | str | None], str]:
+    """Return what writes a moment (seconds since the epoch, or ISO 8601) in the policy's time zone, for people; "" for None."""
+    import tomllib
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    zone: tzinfo = UTC
+    try:  # of the whole policy this one word: a wrong policy is no reason not to show when a list was loaded
+        zone = ZoneInfo(tomllib.loads(config.read_text(encoding="utf-8"))["school"]["timezone"])
+    except (OSError, ValueError, KeyError, TypeError):
+        zone = ZoneInfo("Europe/London")
+
+    def written(moment: float | str | None) -> str:
+        if moment is None or moment == "":
+            return ""
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else datetime.fromtimestamp(moment, UTC)
+        return at.astimezone(zone).strftime("%-d %b %Y, %H:%M %Z")
+
+    return written
 
 
 def groups(config: Path) -> list[str]:
@@ -276,6 +305,8 @@ def stored_events(paths: StatePaths, actor: str, filters: dict[str, Any]) -> lis
     """Read events from the store itself, which no other process may have open, and write down who looked at what."""
     from analyser.query import EventQuery
     from analyser.store import EventStore
+    from rules.matched import of_event
+    from rules.ruleset import Ruleset, current_folder
     from schoolgate.firstrun import read_key
 
     audit(paths, actor, "events.read", f"user:{filters['user']}" if "user" in filters else "events", filters)
@@ -284,6 +315,10 @@ def stored_events(paths: StatePaths, actor: str, filters: dict[str, Any]) -> lis
     query = EventQuery(**{name: value for name, value in filters.items() if name != "reason"})
     store = EventStore(paths.events, read_key(paths.events_key))
     try:
-        return store.query(query)
+        rows = store.query(query)
     finally:
         store.close()
+    if not any(row["matches"] for row in rows):
+        return [row | {"matched": []} for row in rows]
+    ruleset = Ruleset.load(current_folder(paths.rulesets))
+    return [row | {"matched": of_event(row, ruleset)} for row in rows]

@@ -60,13 +60,13 @@ def ask(
         raise UnblockError(f"Say in 1 to {REASON_CHARACTERS} characters why the page is needed.")
     _end_of(minutes, until, rules, at)
     request = UnblockRequest(
-        url=address.text, scope=scope, subject_kind=subject_kind, subject=subject, reason=reason, minutes=minutes, until=until,
+        url=address.sent, scope=scope, subject_kind=subject_kind, subject=subject, reason=reason, minutes=minutes, until=until,
         source=source, requested_by=actor.written, requested_by_key=keys_of(session).digest(min(persons_of(actor.written))),
         requested=at, status="pending",
     )  # fmt: skip
     session.add(request)
     session.flush()
-    detail = {"url": address.text, "scope": scope, "for": f"{subject_kind}:{subject}", "reason": reason, "minutes": minutes, "until": until}
+    detail = {"url": address.sent, "scope": scope, "for": f"{subject_kind}:{subject}", "reason": reason, "minutes": minutes, "until": until}
     audit.append(session, actor.written, "unblock.ask", f"unblock-request:{request.id}", detail, now=now)
     return request
 
@@ -266,7 +266,7 @@ def _subject_of(session: Session, kind: str, subject: str, rules: UnblockRules) 
 
 
 def _target(address: CanonicalUrl, scope: str) -> str:
-    return {"exact": address.path_and_query, "path": address.path, "host": "/"}[scope]
+    return {"exact": address.path_and_sent_query, "path": address.path, "host": "/"}[scope]
 
 
 def _end_of(minutes: int | None, until: float | None, rules: UnblockRules, at: float) -> float:

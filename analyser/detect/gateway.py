@@ -14,6 +14,7 @@ CAUSES = {
     "store": 4,
     "disk": 3,
     "fault": 3,
+    "lists": 2,
 }
 """Cause → level. `fault` is an error while a request was decided: the request was stopped."""
 

@@ -4,6 +4,7 @@ from analyser.detect.draft import AlertDraft, ThemeOf, about, named, subject_of
 from analyser.detect.window import Window
 from rules.decision import Reason
 from rules.event import Event
+from rules.policy_value import HELP_SEEKING
 
 GRAVE_LEVEL = 4
 DELIBERATE_HITS = 3
@@ -12,8 +13,9 @@ DELIBERATE_SECONDS = 24 * 3600.0
 
 
 def grave_match(event: Event, theme_of: ThemeOf, alert_level: int = GRAVE_LEVEL) -> AlertDraft | None:
-    """Draft an alert for one event whose match is grave by itself."""
-    if event.level < alert_level or event.reason in (Reason.SEALED_LIST, Reason.FAULT) or event.action == "error":
+    """Draft an alert for one event whose match is grave by itself, or with which a child asks for help."""
+    asks = event.category == HELP_SEEKING and event.reason == Reason.TYPED_TEXT
+    if (event.level < alert_level and not asks) or event.reason in (Reason.SEALED_LIST, Reason.FAULT) or event.action == "error":
         return None
     theme = theme_of(event.category)
     kind, subject = subject_of(event)
@@ -46,14 +48,22 @@ def sealed_hit(event: Event, window: Window[tuple[str, str]]) -> AlertDraft | No
 
 def _what(event: Event, theme: str) -> str:
     words = event.matches[0] if event.matches else ""
+    if event.category == HELP_SEEKING and event.reason == Reason.TYPED_TEXT:
+        return f"searched for “{_short(event.search)}”, and may be asking for help" if event.search else f"asked for help on {event.host}"
     if event.reason == Reason.TYPED_TEXT:
         if event.search:
             return f"searched for “{_short(event.search)}”, which speaks of {about(theme)}"
         return f"typed words about {about(theme)} on {event.host}" + (f" (“{_short(words)}”)" if words else "")
     if event.reason == Reason.PAGE_TEXT:
-        return f"opened a page on {event.host} whose text speaks of {about(theme)}" + (f" (“{_short(words)}”)" if words else "")
+        read = "was sent an answer or a message on" if _streams(event) else "opened a page on"
+        text = "that speaks" if _streams(event) else "whose text speaks"
+        return f"{read} {event.host} {text} of {about(theme)}" + (f" (“{_short(words)}”)" if words else "")
     part = "opened" if event.page else "loaded a part of a page from"
     return f"{part} {event.host}, which is listed under {about(theme)}"
+
+
+def _streams(event: Event) -> bool:
+    return event.method == "MESSAGE" or "event-stream" in event.media_type or "ndjson" in event.media_type
 
 
 def _short(text: str, most: int = 120) -> str:

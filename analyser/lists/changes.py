@@ -21,13 +21,22 @@ from analyser.lists.errors import ChangeError
 from analyser.lists.preview import Preview
 from analyser.lists.trial import Proposal, Trial, trial
 from blocklists.errors import ListError
-from blocklists.library import Library, LoadReport
+from blocklists.library import Library
 from blocklists.reading import sha256_of
+from blocklists.reports import LoadReport
 
 APPROVERS: Final = ("administrator", "technician", "dsl", "headteacher")
 """Roles of the console that may approve a held list."""
 FOLDER: Final = ".held"
 """Below the folder of the lists: a copy of each list that waits."""
+ACTIONS: Final = {
+    "load": "lists.load",
+    "rollback": "lists.rollback",
+    "pause": "lists.pause",
+    "resume": "lists.resume",
+    "remove": "lists.remove",
+}
+"""What the audit calls an act that is done."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -54,23 +63,16 @@ def offer(database: CaseworkDatabase, tried: Trial, found: Preview, proposer: st
         # Written before: what is live without a word in the audit would be worse than a word too many.
         detail = _detail(found)
         with database.session() as session:
-            audit.append(session, proposer, "lists.load", f"list:{name}", detail, now=now)
+            audit.append(session, proposer, ACTIONS[tried.proposal.act], f"list:{name}", detail, now=now)
             _withdraw(session, name, proposer, moment(now))
         return Outcome(tried.adopt(), None)
     held = tried.library.folder / FOLDER / secrets.token_hex(8)
-    source = Path(tried.proposal.path)
     try:
-        held.mkdir(mode=0o700, parents=True)
-        copy = held / source.resolve().name
-        if source.is_dir():
-            shutil.copytree(source, copy, symlinks=True)
-        else:
-            shutil.copyfile(source, copy)
-        proposal = msgspec.structs.replace(tried.proposal, path=str(copy), format=found.format)
+        proposal, digest = _copied(tried, found, held) if tried.proposal.act == "load" else _pinned(tried)
         with database.session() as session:
             _withdraw(session, name, proposer, moment(now))
             row = ListChange(
-                name=name, proposal=msgspec.json.encode(proposal).decode(), sha256=sha256_of(copy),
+                name=name, proposal=msgspec.json.encode(proposal).decode(), sha256=digest,
                 findings=msgspec.json.encode(found.objections).decode(), preview=msgspec.json.encode(found).decode(),
                 proposed=moment(now), proposed_by=proposer, proposed_by_key=keys_of(session).digest(proposer), status="pending",
             )  # fmt: skip
@@ -89,20 +91,45 @@ def offer(database: CaseworkDatabase, tried: Trial, found: Preview, proposer: st
     return Outcome(None, number)
 
 
+def _copied(tried: Trial, found: Preview, held: Path) -> tuple[Proposal, str]:
+    """Keep the list that was looked at in a folder of its own; returns what to load later, and its digest."""
+    held.mkdir(mode=0o700, parents=True)
+    source = Path(tried.proposal.path)
+    copy = held / source.resolve().name
+    if source.is_dir():
+        shutil.copytree(source, copy, symlinks=True)
+    else:
+        shutil.copyfile(source, copy)
+    # A squidGuard list takes its category from the folder that it lay in: it is written down before it lies elsewhere.
+    stored = tried.candidate.stored(tried.proposal.name)
+    category = tried.proposal.category or stored.category or None
+    origin = tried.proposal.origin or stored.source
+    return msgspec.structs.replace(tried.proposal, path=str(copy), format=found.format, category=category, origin=origin), sha256_of(copy)
+
+
+def _pinned(tried: Trial) -> tuple[Proposal, str]:
+    """Name the version that was looked at; returns what to do later, and the digest of the list that is there now."""
+    before = tried.before
+    version = tried.report.version if tried.proposal.act == "rollback" else tried.proposal.version
+    return msgspec.structs.replace(tried.proposal, version=version), before.sha256 if before is not None else ""
+
+
 def approve(
     database: CaseworkDatabase, library: Library, number: int, actor: Actor, *, note: str = "", now: float | None = None
 ) -> LoadReport:  # fmt: skip
     """Make a held list live; never by the one who proposed it. Raises `ChangeError` and `ListError`; the caller builds the ruleset."""
     with database.session() as session:
         row = _pending(session, number)
-        if _proposers(session, row.proposed_by) & _persons(actor):
-            raise ChangeError("The one who loaded the list can't approve it; somebody else has to look at it.", "same-person")
+        if proposed_by_same(session, row, actor):
+            raise ChangeError("The one who made the change can't approve it; somebody else has to look at it.", "same-person")
         proposal = msgspec.json.decode(row.proposal, type=Proposal)
-        if not Path(proposal.path).exists() or sha256_of(Path(proposal.path)) != row.sha256:
-            raise ChangeError("The copy of the list that was looked at is gone or was changed; load the list again.", "stale")
+        _check_unchanged(library, proposal, row.sha256)
         # Before the list is live: an approval that is cut off half-way was an approval all the same, and can be given again.
         why = [finding["message"] for finding in msgspec.json.decode(row.findings) if finding["blocks"]]
-        detail = {"list": row.name, "sha256": row.sha256, "proposed_by": row.proposed_by, "why": why[:20], "note": note[:500]}
+        detail = {
+            "list": row.name, "act": proposal.act, "sha256": row.sha256, "proposed_by": row.proposed_by, "why": why[:20],
+            "note": note[:500],
+        }  # fmt: skip
         audit.append(session, actor.written, "lists.approve", f"list-change:{number}", detail, now=now)
     with trial(library, proposal) as tried:
         report = tried.adopt()
@@ -123,6 +150,11 @@ def refuse(
     sweep(database, library)
 
 
+def proposed_by_same(session: Session, row: ListChange, actor: Actor) -> bool:
+    """True where the actor is, or may be, the person who proposed the change."""
+    return bool(_proposers(session, row.proposed_by) & _persons(actor))
+
+
 def changes(session: Session, *, status: str | None = None, limit: int = 100) -> list[ListChange]:
     """Return held changes, newest first."""
     query = select(ListChange).order_by(ListChange.id.desc()).limit(limit)
@@ -140,7 +172,8 @@ def find(session: Session, number: int) -> ListChange:
 def view(row: ListChange) -> dict[str, Any]:
     """Return a change as the API shows it."""
     return {
-        "id": row.id, "name": row.name, "sha256": row.sha256, "objections": msgspec.json.decode(row.findings),
+        "id": row.id, "name": row.name, "act": msgspec.json.decode(row.proposal, type=Proposal).act, "sha256": row.sha256,
+        "objections": msgspec.json.decode(row.findings),
         "preview": msgspec.json.decode(row.preview), "proposed": row.proposed, "proposed_by": row.proposed_by, "status": row.status,
         "decided": row.decided, "decided_by": row.decided_by, "note": row.note,
     }  # fmt: skip
@@ -153,7 +186,7 @@ def sweep(database: CaseworkDatabase, library: Library) -> None:
         return
     with database.session() as session:  # writing: nobody else adds a change meanwhile
         rows = session.scalars(select(ListChange.proposal).where(ListChange.status == "pending"))
-        kept = {Path(msgspec.json.decode(text, type=Proposal).path).parent.name for text in rows}
+        kept = {Path(path).parent.name for text in rows if (path := msgspec.json.decode(text, type=Proposal).path)}
         for folder in above.iterdir():
             if folder.name not in kept and moment() - folder.stat().st_mtime > _SETTLING:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -161,6 +194,18 @@ def sweep(database: CaseworkDatabase, library: Library) -> None:
 
 _SETTLING = 600
 """Seconds in which a fresh copy may not have its record yet."""
+
+
+def _check_unchanged(library: Library, proposal: Proposal, digest: str) -> None:
+    """Raise `ChangeError` where what would become live is not what was looked at."""
+    if proposal.act == "load":
+        path = Path(proposal.path)
+        if not path.exists() or sha256_of(path) != digest:
+            raise ChangeError("The copy of the list that was looked at is gone or was changed; load the list again.", "stale")
+        return
+    present = next((stored for stored in library.all_stored() if stored.name == proposal.name), None)
+    if (present.sha256 if present is not None else "") != digest:
+        raise ChangeError("Another version of the list is live by now; refuse this change and look again.", "stale")
 
 
 def _pending(session: Session, number: int) -> ListChange:
@@ -196,6 +241,7 @@ def _persons(actor: Actor) -> frozenset[str]:
 
 def _detail(found: Preview) -> dict[str, Any]:
     return {
-        "format": found.format, "kind": found.kind, "entries": found.entries, "refused": found.refused, "added": found.change.added,
+        "act": found.act, "version": found.version, "format": found.format, "kind": found.kind, "entries": found.entries,
+        "refused": found.refused, "added": found.change.added,
         "removed": found.change.removed,
     }  # fmt: skip

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import ssl
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+import certifi
 import httpx2
 
 from analyser.lists.errors import FetchError
@@ -21,6 +24,9 @@ MOST_SECONDS: Final = 900.0
 REDIRECTS: Final = 5
 _SILENCE = 30.0
 _AGENT = "Schoolgate (school web gateway; fetches lists)"
+
+
+type Tell = Callable[[int, int | None], None]
 
 
 class Limits(NamedTuple):
@@ -62,16 +68,21 @@ def download(
     limits: Limits = USUAL,
     *,
     plain_http: bool = False,
+    trusted: Path | None = None,
+    tell: Tell | None = None,
 ) -> Downloaded | None:
     """Fetch an address into a file that does not exist yet; None when the copy with these validators is still the newest.
 
-    The body is kept as it comes: packed files stay packed. Raises `FetchError`, and `OSError` where the disk refuses;
-    the file is then gone.
+    The body is kept as it comes: packed files stay packed. `trusted` is a file of further authorities (PEM), as the
+    policy's `gateway.trusted_ca`; `tell` hears the bytes so far, and of how many where the server says. Raises
+    `FetchError`, and `OSError` where the disk refuses; the file is then gone.
     """
     until = time.monotonic() + limits.seconds
     headers = {"Accept-Encoding": "identity", "User-Agent": _AGENT, **validators.headers}
     try:
-        with httpx2.Client(timeout=min(_SILENCE, limits.seconds), trust_env=False, follow_redirects=False) as client:
+        with httpx2.Client(
+            timeout=min(_SILENCE, limits.seconds), trust_env=False, follow_redirects=False, verify=_authorities(trusted)
+        ) as client:  # fmt: skip
             for _ in range(limits.redirects + 1):
                 with client.stream("GET", address, headers=headers) as answer:
                     if answer.status_code in (301, 302, 303, 307, 308):
@@ -79,7 +90,7 @@ def download(
                         continue
                     if answer.status_code == 304 and validators.headers:
                         return None
-                    return _keep(answer, address, target, limits, until)
+                    return _keep(answer, address, target, limits, until, tell)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise FetchError(f"{address} can't be fetched ({_why(error)}); the list that is there stays.") from error
     raise FetchError(f"{address} is redirected more than {limits.redirects} times; correct the source's address.")
@@ -101,7 +112,19 @@ def _next(address: str, location: str, plain_http: bool) -> str:
     return target
 
 
-def _keep(answer: httpx2.Response, address: str, target: Path, limits: Limits, until: float) -> Downloaded:
+def _authorities(trusted: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=certifi.where())
+    if trusted is not None:
+        try:
+            context.load_verify_locations(trusted)
+        except (OSError, ssl.SSLError) as error:
+            raise FetchError(f"The certificate authorities in {trusted} can't be read ({error}); correct gateway.trusted_ca.") from error
+    return context
+
+
+def _keep(
+    answer: httpx2.Response, address: str, target: Path, limits: Limits, until: float, tell: Tell | None
+) -> Downloaded:  # fmt: skip
     if answer.status_code != 200:
         wait = answer.headers.get("retry-after", "")
         again = f" and asks to wait ({wait})" if wait and answer.status_code in (429, 503) else ""
@@ -119,13 +142,15 @@ def _keep(answer: httpx2.Response, address: str, target: Path, limits: Limits, u
     descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            for part in answer.iter_raw(1 << 16):
+            for part in answer.iter_raw():  # as it comes: waiting for a part of some size would leave the clock unread
                 taken += len(part)
                 if taken > limits.bytes:
                     raise FetchError(f"{address} sends more than {limits.bytes:,} bytes; it was broken off.")
                 if time.monotonic() > until:
                     raise FetchError(f"{address} took longer than {limits.seconds:.0f} s; it was broken off.")
                 file.write(part)
+                if tell is not None:
+                    tell(taken, int(length) if length is not None and length.isdecimal() else None)
             file.flush()
             os.fsync(file.fileno())
         if length is not None and length.isdecimal() and taken != int(length):

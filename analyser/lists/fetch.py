@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -19,9 +19,10 @@ from analyser.casework.database import CaseworkDatabase
 from analyser.casework.list_models import ListRun, ListSource
 from analyser.casework.people import Actor
 from analyser.lists import sources
-from analyser.lists.download import SMALL_BYTES, USUAL, Limits, Validators, download
+from analyser.lists.download import SMALL_BYTES, USUAL, Limits, Tell, Validators, download
 from analyser.lists.errors import FetchError
 from analyser.lists.sources import Source
+from analyser.lists.trial import Proposal
 from analyser.lists.verify import check_digest, check_signature
 from blocklists.errors import ListError
 from blocklists.reading import sha256_of
@@ -58,7 +59,7 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 def fetch(
     database: CaseworkDatabase, lists: Path, name: str, actor: Actor, *, any_hour: bool = False, limits: Limits = USUAL,
-    now: float | None = None,
+    now: float | None = None, trusted: Path | None = None, tell: Tell | None = None,
 ) -> FetchReport:  # fmt: skip
     """Fetch one source. The file is kept under `fetched/NAME/`; nothing becomes live by it.
 
@@ -77,12 +78,12 @@ def fetch(
             raise FetchError(
                 f"The publisher of {name} asks not to be asked from {source.not_between} o'clock UTC; try later, or say --any-hour."
             )
-        outcome = _fetch(source, lists / FOLDER / name, known, limits)
+        outcome = _fetch(source, lists / FOLDER / name, known, _Way(limits, trusted, tell))
         new = outcome is not None and outcome.sha256 != row.fetched_sha256
         report = _report(source, row, outcome, new, time.monotonic() - clock)
     except (ListError, OSError) as error:
         sentence = str(error) if isinstance(error, ListError) else f"{error.filename or lists} can't be written ({error.strerror})."
-        _note_failure(database, name, actor, started, sentence)
+        note_failure(database, name, actor, sentence, started)
         if isinstance(error, FetchError):
             raise
         raise FetchError(sentence) from error
@@ -115,7 +116,21 @@ def fetched_file(database: CaseworkDatabase, name: str) -> tuple[Source, Path]:
     return sources.settings_of(row), Path(row.fetched_path)
 
 
-def _fetch(source: Source, folder: Path, known: Validators, limits: Limits) -> _Outcome | None:
+def proposal_of(source: Source, path: Path, *, scheduled: bool = False) -> Proposal:
+    """Return the fetched file of a source as something to try."""
+    return Proposal(
+        source.name, str(path), source.format, source.category, source.kind, source.subdomains, source.columns, source.publisher,
+        source.licence, source.expressions, source.categories, source.address if source.is_remote else "", scheduled=scheduled,
+    )  # fmt: skip
+
+
+class _Way(NamedTuple):
+    limits: Limits
+    trusted: Path | None
+    tell: Tell | None
+
+
+def _fetch(source: Source, folder: Path, known: Validators, way: _Way) -> _Outcome | None:
     if not source.is_remote:
         path = Path(source.address)
         if not path.exists():
@@ -127,11 +142,11 @@ def _fetch(source: Source, folder: Path, known: Validators, limits: Limits) -> _
         for left in folder.glob(f"*{_PART}"):  # of a run that was killed
             left.unlink(missing_ok=True)
         part = folder / f"{os.getpid()}{_PART}"
-        found = download(source.address, part, known, limits, plain_http=source.plain_http)
+        found = download(source.address, part, known, way.limits, plain_http=source.plain_http, trusted=way.trusted, tell=way.tell)
         if found is None:
             return None
         try:
-            checks = _checks(source, part, limits)
+            checks = _checks(source, part, way)
             digest = sha256_of(part)
             path = folder / f"{digest[:16]}-{_file_name(source)}"
             part.replace(path)
@@ -141,18 +156,18 @@ def _fetch(source: Source, folder: Path, known: Validators, limits: Limits) -> _
     return _Outcome(path, found.bytes, digest, found.validators, checks)
 
 
-def _checks(source: Source, part: Path, limits: Limits) -> tuple[str, ...]:
+def _checks(source: Source, part: Path, way: _Way) -> tuple[str, ...]:
     made = []
-    small = limits._replace(bytes=SMALL_BYTES)
+    small = way.limits._replace(bytes=SMALL_BYTES)
     beside = part.with_name(f"check{_PART}")
     try:
         if source.checksum:
-            download(source.checksum, beside, limits=small, plain_http=source.plain_http)
+            download(source.checksum, beside, limits=small, plain_http=source.plain_http, trusted=way.trusted)
             name = unquote(PurePosixPath(urlsplit(source.address).path).name)
             made.append(check_digest(part, name, beside.read_text(encoding="utf-8", errors="replace")))
             beside.unlink()
         if source.signature:
-            download(source.signature, beside, limits=small, plain_http=source.plain_http)
+            download(source.signature, beside, limits=small, plain_http=source.plain_http, trusted=way.trusted)
             check_signature(part, beside.read_bytes(), source.public_key)
             made.append("ed25519")
     finally:
@@ -194,7 +209,9 @@ def _note(
         _prune(session, name)
 
 
-def _note_failure(database: CaseworkDatabase, name: str, actor: Actor, started: float, sentence: str) -> None:
+def note_failure(database: CaseworkDatabase, name: str, actor: Actor, sentence: str, started: float | None = None) -> None:
+    """Write down that a run failed and why: while fetching, or when what was fetched could not become live."""
+    started = time.time() if started is None else started
     with database.session() as session:
         row = sources.find(session, name)
         row.failures += 1

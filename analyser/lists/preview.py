@@ -5,10 +5,12 @@ from typing import Final
 
 import msgspec
 
+from analyser.lists.milder import milder_moves, unasked_categories
 from analyser.lists.traffic import Traffic
-from analyser.lists.trial import Trial
+from analyser.lists.trial import Act, Trial
 from blocklists.compare import Change, diff
 from blocklists.guards import Limits, examine
+from blocklists.parsed import LEFT_OUT
 from blocklists.starter import must_stay_open
 from blocklists.stored import ListKind, RefusedLine, Section, StoredList
 from rules.decision import Action
@@ -18,6 +20,8 @@ BLOCKED_SHARE: Final = 0.02
 """Share of last week's allowed page requests that a list may newly block."""
 LEAST_REQUESTS: Final = 20
 """Fewer blocked page requests than this say nothing about a list."""
+OPENED_SHARE: Final = 0.1
+"""Share of last week's stopped page requests that a new version of a list may open: publishers correct themselves every day."""
 SHOWN_REFUSALS: Final = 50
 
 
@@ -25,7 +29,7 @@ class Objection(msgspec.Struct, frozen=True):
     """One thing that speaks against a list."""
 
     rule: str
-    """`shrank`, `grew`, `refused`, `vital`, `own`, `platform`, `suffix`, `traffic` or `allow`."""
+    """`shrank`, `grew`, `refused`, `vital`, `own`, `platform`, `suffix`, `traffic`, `allow`, `opens`, `milder` or `usage`."""
     entry: str
     message: str
     """One sentence for people."""
@@ -55,6 +59,12 @@ class Preview(msgspec.Struct, frozen=True):
     objections: tuple[Objection, ...]
     traffic: Traffic | None
     """None when there is no record of traffic, or nobody could be asked about it."""
+    act: Act = "load"
+    version: int = 0
+    paused: bool = False
+    """The list is paused and stays so: what it would block is not blocked before `lists resume`."""
+    global_usage: dict[str, tuple[str, ...]] = {}
+    """The same as `usage` from the tree's one `global_usage` file, which may say otherwise."""
 
     @property
     def held(self) -> bool:
@@ -67,14 +77,17 @@ def preview(trial: Trial, policy: Policy, traffic: Traffic | None, *, second_per
 
     `second_person` says whether there is anybody else who could approve: without one, objections are said and hold nothing.
     """
-    report = trial.report
+    report, act = trial.report, trial.proposal.act
     old, new = trial.sections_before(), trial.sections()
-    found = objections(trial, policy, old, new)
-    if traffic is not None:
+    change = diff(old, new)
+    found: list[Objection] = []
+    if act in ("load", "rollback"):
+        found += objections(trial, policy, old, new)
+        found += _of_categories(trial, policy, change)
+    if traffic is not None and act != "remove":
         found += _by_traffic(traffic)
-    if report.kind == "allow" and second_person:
-        found.append(Objection("allow", "", "An allow list opens what the lists block, so a second person has to approve it.", True))
-    if trial.before is None and report.kind == "block":
+    found += _of_opening(trial, traffic, change)
+    if act == "load" and trial.before is None and report.kind == "block":
         # A big list of categories names a vital host now and then; a first load by a person says so. A list in use that
         # begins to name one has gone wrong at its publisher's, and waits.
         found = [msgspec.structs.replace(one, blocks=one.blocks and one.rule not in _OF_VITAL_HOSTS) for one in found]
@@ -82,8 +95,8 @@ def preview(trial: Trial, policy: Policy, traffic: Traffic | None, *, second_per
         found = [msgspec.structs.replace(objection, blocks=False) for objection in found]
     return Preview(
         report.name, report.format, report.kind, report.why_format, report.entries, report.duplicates, report.refused,
-        report.refusals[:SHOWN_REFUSALS], report.skipped, report.excepted, report.categories, report.usage, diff(old, new), tuple(found),
-        traffic,
+        report.refusals[:SHOWN_REFUSALS], report.skipped, report.excepted, report.categories, report.usage, change, tuple(found), traffic,
+        act, report.version, report.paused, report.global_usage,
     )  # fmt: skip
 
 
@@ -108,6 +121,58 @@ def objections(trial: Trial, policy: Policy, old: Sequence[Section], new: Sequen
             answered.add(("refused", ""))
     kept = (finding for finding in found if (finding.rule, finding.entry) not in answered)
     return [Objection(finding.rule, finding.entry, finding.message, finding.blocks) for finding in kept]
+
+
+def _of_opening(trial: Trial, traffic: Traffic | None, change: Change) -> list[Objection]:
+    """Return why a change that opens something takes two people (docs/architecture.md, "What every part must hold")."""
+    act, opens = trial.proposal.act, trial.report.kind == "allow"
+    name = trial.proposal.name
+    was_paused = trial.before is not None and trial.before.paused
+    if opens:
+        if act in ("remove", "pause") or (act == "rollback" and not change.added):
+            return []
+        return [Objection("allow", "", f"{name} is an allow list: it opens what the lists block.", True)]
+    if act in ("remove", "pause") and not (act == "pause" and was_paused):
+        done = "Taking away" if act == "remove" else "Pausing"
+        return [Objection("opens", "", f"{done} the list {name} opens everything that only it blocks.", True)]
+    if act == "resume" or not change.removed or (was_paused and act == "rollback"):
+        return []
+    if act == "rollback" and traffic is None:
+        unknown = f"It takes {change.removed:,} entries out, and last week's traffic can't be asked what that opens."
+        return [Objection("opens", "", unknown, True)]
+    if traffic is None or not traffic.opened.requests:
+        return []
+    opened, stopped = traffic.opened, traffic.pages - traffic.allowed
+    if act == "load" and (opened.requests < LEAST_REQUESTS or opened.requests <= stopped * OPENED_SHARE):
+        return []
+    hosts = ", ".join(host.host for host in opened.top[:3])
+    return [Objection("opens", "", f"It opens {opened.requests:,} page requests that were stopped last week (most of all {hosts}).", True)]
+
+
+def _of_categories(trial: Trial, policy: Policy, change: Change) -> list[Objection]:
+    """Return what speaks against the categories: entries that become milder, and categories that are given for allowing only."""
+    found = []
+    before, proposal = trial.before, trial.proposal
+    if before is not None and trial.report.kind == "block":
+        stored = trial.candidate.stored(proposal.name)
+        by_hand = (stored.category, stored.category_map) != (before.category, before.category_map)
+        for way, count in milder_moves(policy, change.moved).items():
+            if by_hand or count > Limits().moved * max(1, change.before):
+                found.append(Objection("milder", way, f"{count:,} entries move to a category with milder rules: {way}.", True))
+        left_out = {name for name, ours in (stored.category_map or {}).items() if ours == LEFT_OUT}
+        for category in sorted(left_out & set(before.categories)):
+            message = f"{before.categories[category]:,} entries of {category} are left out by the list's category map."
+            found.append(Objection("milder", category, message, True))
+    if trial.report.kind == "block" and proposal.act == "load":
+        known = set(before.categories) if before is not None else set()
+        for category, groups in unasked_categories(policy, trial.report.usage, trial.report.global_usage, trial.report.categories).items():
+            message = (
+                f"The publisher gives {category} for allowing, and `other_categories` would close it to {groups}: give it an action in the "
+                f"policy, or leave it out with --map {category}=-."
+            )
+            # Whoever loads a list for the first time is told; one that the console refreshes and that brings a new one waits.
+            found.append(Objection("usage", category, message, category not in known and (before is not None or proposal.scheduled)))
+    return found
 
 
 _OF_VITAL_HOSTS = ("vital", "platform")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from blocklists.batch import BatchLookup, UrlBatch
+from blocklists.expressions import ExpressionIndex
 from blocklists.host import bare_host
 from blocklists.index import ListIndex
 from blocklists.layout import DEPTH_SHIFT, hash_bytes
@@ -21,6 +22,7 @@ from rules.state import State
 
 type Change = Literal["blocked", "warned", "opened"]
 type Signatures = NDArray[np.uint64]
+_WORD = (1 << 64) - 1
 
 
 class Case(NamedTuple):
@@ -40,9 +42,13 @@ class Case(NamedTuple):
     """True where the path tells decisions of this host apart."""
 
 
-def signatures(index: ListIndex, addresses: Sequence[str]) -> Signatures:
+def signatures(index: ListIndex, addresses: Sequence[str], expressions: ExpressionIndex | None = None) -> Signatures:
     """Return a number for each "host/path": equal where the lists say the same of it, 0 where they say nothing."""
     result = np.zeros(len(addresses), np.uint64)
+    if expressions is not None and expressions.count:
+        for row, address in enumerate(addresses):
+            said_too = {f"{one.list}\0{one.category}" for one in expressions.find_text(address)}
+            result[row] = sum(xxh3_64_intdigest(text.encode(), seed=1) for text in said_too) & _WORD
     hits = BatchLookup(index).find(UrlBatch.of(addresses))
     if not len(hits.rows):
         return result
@@ -84,14 +90,17 @@ def redecide(cases: Sequence[Case], present: Ruleset, candidate: Ruleset) -> lis
     if not cases:
         return []
     texts = [case.host + case.path for case in cases]
-    before, after = signatures(present.lists, texts), signatures(candidate.lists, texts)
+    before = signatures(present.lists, texts, present.expressions)
+    after = signatures(candidate.lists, texts, candidate.expressions)
     policy = present.policy
     school = frozenset(entry.host for entry in (*policy.allow_entries.entries, *policy.deny_entries.entries)) | policy.own_hosts
     known: dict[tuple[object, ...], Change | None] = {}
     found: list[tuple[Case, Change]] = []
     for case, was, is_ in zip(cases, before.tolist(), after.tolist(), strict=True):
         key: tuple[object, ...] = (case.group, case.slot, was, is_)
-        if covers(school, case.host) or _allowed(case, present, candidate):
+        # Where no list speaks, the words of the name itself are weighed, and the host matters after all.
+        named = not (was and is_) and bool(present.keywords.weigh_host(case.host, policy.thresholds_of(case.group)).themes)
+        if named or covers(school, case.host) or _allowed(case, present, candidate):
             key = (*key, case.host, case.path)
         if key not in known:
             known[key] = _change(case, present, candidate)

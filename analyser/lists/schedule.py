@@ -12,7 +12,7 @@ from analyser.casework.database import CaseworkDatabase
 from analyser.lists import sources
 from analyser.lists.fetch import next_after
 
-PAUSE: Final = 20.0
+PAUSE: Final = 5.0
 """Seconds between two looks at what is due."""
 log = structlog.get_logger()
 
@@ -35,7 +35,10 @@ async def keep_fresh(database: CaseworkDatabase, refresh: Refresh, pause: float 
 def due(database: CaseworkDatabase, now: float | None = None, share: Callable[[], float] = random.random) -> list[str]:
     """Return the sources whose time has come, and write down when each is fetched next: a crash does not bring it back at once."""
     at = time.time() if now is None else now
-    found = []
+    found: list[str] = []
+    with database.reading() as session:
+        if not any(row.next_fetch is not None and row.next_fetch <= at for row in sources.every(session)):
+            return found
     with database.session() as session:
         for row in sources.every(session):
             source = sources.settings_of(row)

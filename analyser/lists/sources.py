@@ -17,6 +17,7 @@ from analyser.casework.people import Actor
 from analyser.lists.errors import SourceError
 from analyser.lists.verify import public_key
 from blocklists.library import FORMATS, NAME
+from blocklists.parsed import checked_map
 from blocklists.stored import ListKind
 
 LEAST_MINUTES: Final = 15
@@ -77,6 +78,10 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     signature: str = ""
     """Address of the publisher's Ed25519 signature; `public_key` belongs to it."""
     public_key: str = ""
+    expressions: bool = False
+    """squidGuard: read the files `expressions`, too."""
+    categories: dict[str, str] | None = None
+    """The publisher's names of categories and ours; "-" leaves one out."""
     plain_http: bool = False
     """True where somebody said that http without TLS will do; needs a signature to be safe."""
 
@@ -94,6 +99,7 @@ def checked(source: Source) -> Source:
         raise SourceError(f"There is no format {source.format!r}; the formats are {', '.join(FORMATS)}.")
     if source.every_minutes is not None and not LEAST_MINUTES <= source.every_minutes <= MOST_MINUTES:
         raise SourceError(f"A refresh is every {LEAST_MINUTES} to {MOST_MINUTES:,} minutes.")
+    checked_map(source.categories)
     if bool(source.signature) != bool(source.public_key):
         raise SourceError("A signature needs its address (--signature) and the publisher's key (--public-key), both or neither.")
     if source.public_key:
@@ -180,6 +186,13 @@ def every(session: Session) -> list[ListSource]:
 def settings_of(row: ListSource) -> Source:
     """Return what somebody wrote down about a source."""
     return msgspec.json.decode(row.settings, type=Source)
+
+
+def note_outcome(session: Session, name: str, sentence: str) -> None:
+    """Add what became of a fetched list to the report of its last run."""
+    run = next(iter(runs(session, name, 1)), None)
+    if run is not None:
+        run.sentence = f"{run.sentence} {sentence}"
 
 
 def runs(session: Session, name: str | None = None, limit: int = 50) -> list[ListRun]:

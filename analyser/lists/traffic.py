@@ -93,7 +93,9 @@ def candidate_of(present: Ruleset, library: Library, tried: Library) -> Candidat
     """Return the candidate whose lists a folder holds compiled; the caller closes its index. Raises `ListError`."""
     before, after = _by_kind(library), _by_kind(tried)
     paths = changed_texts(before["block"], after["block"], _PATHS) | changed_texts((), before["allow"] + after["allow"], _PATHS)
-    ruleset = msgspec.structs.replace(present, lists=tried.open_index(), allowed=tried.open_allow())
+    ruleset = msgspec.structs.replace(
+        present, lists=tried.open_index(), allowed=tried.open_allow(), expressions=tried.open_expressions()
+    )  # fmt: skip
     return Candidate(ruleset, hosts_of(paths), changed_texts(before["allow"], after["allow"], _HOSTS))
 
 
@@ -103,7 +105,8 @@ def compare(store: EventStore, present: Ruleset, candidate: Candidate, *, now: f
     until = time.time() if now is None else now
     since = until - days * 86_400
     window = [_at(since), _at(until)]
-    by_path = present.lists.needs_text or candidate.ruleset.lists.needs_text
+    # An expression speaks of any part of an address.
+    by_path = any(side.lists.needs_text or side.expressions.count for side in (present, candidate.ruleset))
     addresses, pages, allowed = _addresses(store, window, by_path)
     cases, complete = _cases(store, window, _differing(addresses, present, candidate), present, candidate, by_path)
     met = _count(store, window, redecide(cases, present, candidate.ruleset))
@@ -125,20 +128,21 @@ def hits_by_list(store: EventStore, *, days: float = 30, now: float | None = Non
 
 def _addresses(store: EventStore, window: list[Any], by_path: bool) -> tuple[list[str], int, int]:
     """Return the distinct "host/" (or "host/path") of the time, with the page requests and those that went through."""
-    key = "host || path" if by_path else "host || '/'"
+    key = "host, path" if by_path else "host, '/'"
     rows = store.read(
-        f"SELECT {key} AS address, count(*), count(*) FILTER (WHERE action IN ('allow', 'log')) FROM store.events "  # noqa: S608  (constants)
-        f"WHERE {_PAGES} GROUP BY address",
+        f"SELECT {key}, count(*), count(*) FILTER (WHERE action IN ('allow', 'log')) FROM store.events "  # noqa: S608  (constants)
+        f"WHERE {_PAGES} GROUP BY {key}",
         window,
     )
-    return [str(row[0]) for row in rows], sum(int(row[1]) for row in rows), sum(int(row[2]) for row in rows)
+    return [f"{row[0]}{row[1]}" for row in rows], sum(int(row[2]) for row in rows), sum(int(row[3]) for row in rows)
 
 
 def _differing(addresses: list[str], present: Ruleset, candidate: Candidate) -> list[str]:
     """Return the hosts of which the two sets of lists say different things, or may for some of their paths."""
     if not addresses:
         return []
-    differs = signatures(present.lists, addresses) != signatures(candidate.ruleset.lists, addresses)
+    other = candidate.ruleset
+    differs = signatures(present.lists, addresses, present.expressions) != signatures(other.lists, addresses, other.expressions)
     hosts = {addresses[row].partition("/")[0] for row in np.flatnonzero(differs).tolist()}
     if candidate.path_hosts or candidate.allow_hosts:
         every = {address.partition("/")[0] for address in addresses} - hosts

@@ -13,25 +13,29 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from blocklists.errors import ListError
-from blocklists.library import Library, LoadReport
+from blocklists.library import Library
+from blocklists.reports import LoadReport
 from blocklists.stored import ListKind, Section, StoredList, locked, read_sections, replace_file
 
 FOLDER: Final = ".trials"
 """Below the folder of the lists, so that files can be shared by hard links."""
 _STALE_SECONDS = 3600
-_COMPILED = ("lists.idx", "allow.tsv")
+_COMPILED = ("lists.expressions", "lists.idx", "allow.tsv")
+
+type Act = Literal["load", "rollback", "pause", "resume", "remove"]
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A list that somebody wants to make live."""
+    """What somebody wants to do with a list: load it, or do something with the one that is there."""
 
     name: str
-    path: str
+    path: str = ""
+    """File, folder or archive to load; "" for every other act."""
     format: str | None = None
     category: str | None = None
     kind: ListKind = "block"
@@ -39,6 +43,16 @@ class Proposal(msgspec.Struct, frozen=True):
     columns: dict[str, str] | None = None
     publisher: str = ""
     licence: str = ""
+    expressions: bool = False
+    categories: dict[str, str] | None = None
+    """The publisher's names of categories and ours; "-" leaves one out."""
+    origin: str = ""
+    """Where the file came from, when its path does not say so."""
+    act: Act = "load"
+    version: int | None = None
+    """For `rollback`: which one; None is the one before the present."""
+    scheduled: bool = False
+    """The console fetched it by itself: nobody sits at a terminal to be told."""
 
 
 class Trial:
@@ -72,13 +86,17 @@ class Trial:
         return read_sections(self.library.entries_path(stored), stored) if stored is not None else []
 
     def sections(self) -> list[Section]:
-        """Entries of the proposed list."""
+        """Entries of the proposed list; none for one that is taken away or paused."""
+        if self.proposal.act in ("remove", "pause"):
+            return []
         stored = self.candidate.stored(self.proposal.name)
         return read_sections(self.candidate.entries_path(stored), stored)
 
     def adopt(self) -> LoadReport:
         """Make the proposed list live in the library, compiled; raises `ListError`, and the present one then stays."""
         library, name = self.library, self.proposal.name
+        if self.proposal.act != "load":
+            return self._act()
         self.compile()
         with locked(library.folder):
             unchanged = _descriptions(library.folder, without=name) == {n: d for n, d in self._seen.items() if n != f"{name}.json"}
@@ -92,6 +110,18 @@ class Trial:
         if not unchanged:
             library.compile()  # somebody else changed a list meanwhile
         return msgspec.structs.replace(self.report, version=stored.version)
+
+    def _act(self) -> LoadReport:
+        """Do with the list that is there what was proposed; the whole library is compiled anew."""
+        library, proposal = self.library, self.proposal
+        if proposal.act == "rollback":
+            library.rollback(proposal.name, self.candidate.stored(proposal.name).version)
+        elif proposal.act == "remove":
+            library.remove(proposal.name)
+        else:
+            library.pause(proposal.name, proposal.act == "pause")
+        library.compile()
+        return self.report
 
     def _keep(self) -> StoredList:
         library, name = self.library, self.proposal.name
@@ -128,13 +158,45 @@ def trial(library: Library, proposal: Proposal) -> Iterator[Trial]:
         with locked(library.folder):
             seen = _share(library, folder)
         candidate = Library(folder)
-        report = candidate.load(
-            proposal.name, Path(proposal.path), proposal.format, proposal.category, proposal.kind, subdomains=proposal.subdomains,
-            columns=proposal.columns, publisher=proposal.publisher, licence=proposal.licence,
-        )  # fmt: skip
+        if proposal.act == "load":
+            report = candidate.load(
+                proposal.name, Path(proposal.path), proposal.format, proposal.category, proposal.kind, subdomains=proposal.subdomains,
+                columns=proposal.columns, publisher=proposal.publisher, licence=proposal.licence, expressions=proposal.expressions,
+                categories=proposal.categories, origin=proposal.origin,
+            )  # fmt: skip
+        else:
+            report = _done(library, candidate, proposal)
         yield Trial(library, candidate, proposal, report, seen)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _done(library: Library, candidate: Library, proposal: Proposal) -> LoadReport:
+    """Do in the candidate what is proposed; returns a report of the list as it then is, or was."""
+    name = proposal.name
+    if proposal.act == "rollback":
+        present = next((stored for stored in library.all_stored() if stored.name == name), None)
+        stored = library.history.version(name, proposal.version, present.version if present is not None else None)
+        stored = msgspec.structs.replace(stored, paused=present is not None and present.paused)
+        entries = candidate.entries_path(stored)
+        entries.unlink(missing_ok=True)
+        try:
+            os.link(library.history.entries(stored), entries)
+        except OSError as error:
+            raise ListError(f"Version {stored.version} of the list {name} can't be put back ({error.strerror}).") from error
+        replace_file(candidate.folder / f"{name}.json", lambda beside: beside.write_bytes(msgspec.json.encode(stored)))
+    else:
+        stored = candidate.stored(name)
+        if proposal.act == "remove":
+            candidate.remove(name)
+        else:
+            candidate.pause(name, proposal.act == "pause")
+            stored = candidate.stored(name)
+    return LoadReport(
+        name, stored.format, stored.kind, stored.entries, stored.duplicates, stored.refused, stored.refusals, stored.categories,
+        stored.aliases, stored.usage, stored.sha256, stored.skipped, stored.skips, stored.excepted, stored.version, stored.global_usage,
+        "", stored.paused,
+    )  # fmt: skip
 
 
 def trials_folder(lists: Path) -> Path:

@@ -21,6 +21,7 @@ from api.permissions import Permission
 from api.render import page
 from api.v1.alerts import acknowledge_alert, read_alert, record_outcome
 from api.v1.bodies import OutcomeBody
+from rules.matched import quote_of_event
 
 router = APIRouter(prefix="/alerts")
 
@@ -94,7 +95,11 @@ def _one(
     good: str = "", code: int = 200,
 ) -> Response:  # fmt: skip
     view = read_alert(console, person, alert_id)
-    events = [event | {"at": _seconds(event["time"]), "sentence": _sentence(event)} for event in reversed(view["events"])]
+    ruleset = console.ruleset()
+    events = [
+        event | {"at": _seconds(event["time"]), "sentence": _sentence(event), "quote": quote_of_event(event, ruleset)}
+        for event in reversed(view["events"])
+    ]
     return page(
         request, "alert.html", status=code, alert=view | {"last_event": _seconds(view["last_event"])}, events=events[:_SHOWN],
         timeline=_timeline(view), themes=themes(console.policy()), actions=DECISIONS, triages=TRIAGES,

@@ -12,6 +12,7 @@ from api.identity import Needs, Person
 from api.looks import Reason, ReasonHeader, note_look, why
 from api.permissions import Permission
 from api.v1.bodies import OutcomeBody
+from rules.matched import of_event
 
 router = APIRouter(prefix="/api/v1/alerts")
 
@@ -65,7 +66,9 @@ def read_alert(console: Console, person: Person, alert_id: int, *reasons: str | 
         given = next((reason for reason in reasons if reason and reason.strip()), f"alert {alert_id}")
         detail = {"whom": alert.subject, "level": alert.level, "reason": why(person, given)}
         audit.append(session, person.actor, "alert.read", f"alert:{alert_id}", detail)
-        return alerts.full_view(alert)
+        view = alerts.full_view(alert)
+    ruleset = console.ruleset()
+    return view | {"events": [event | {"matched": of_event(event, ruleset)} for event in view["events"]]}
 
 
 def acknowledge_alert(console: Console, person: Person, alert_id: int) -> dict[str, Any]:

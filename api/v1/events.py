@@ -12,6 +12,7 @@ from api.identity import Needs, Person
 from api.looks import Reason, ReasonHeader, why
 from api.permissions import Permission
 from api.times import iso, moment
+from rules.matched import of_event
 
 router = APIRouter(prefix="/api/v1")
 
@@ -35,7 +36,10 @@ def events(
     reason: Reason = None,
     x_reason: ReasonHeader = None,
 ) -> dict[str, Any]:
-    """List events; `level` is the lowest one wanted, `host` holds for its sub-domains too."""
+    """List events; `level` is the lowest one wanted, `host` holds for its sub-domains too.
+
+    `matched` tells of each phrase its category, level and weight as they are now, and its place where the record has the text.
+    """
     query = EventQuery(
         since=_time(since, "since"), until=_time(until, "until"), user=user, client_address=address, action=action, host=host, group=group,
         category=category, level_min=level, search=search, limit=limit, order=order,
@@ -48,7 +52,8 @@ def events(
     # Written before the look: a look that is cut off half-way was a look all the same.
     with console.casework.session() as session:
         audit.append(session, person.actor, "events.read", "events", detail)
-    return {"events": console.analyser.store.query(query)}
+    ruleset = console.ruleset()
+    return {"events": [row | {"matched": of_event(row, ruleset)} for row in console.analyser.store.query(query)]}
 
 
 def _time(text: str | None, name: str) -> float | None:

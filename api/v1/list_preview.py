@@ -11,7 +11,7 @@ from analyser.lists import changes, fetch
 from analyser.lists.errors import ChangeError
 from analyser.lists.preview import preview
 from analyser.lists.traffic import Traffic, candidate_of, compare, hits_by_list
-from analyser.lists.trial import Proposal, trial, trials_folder
+from analyser.lists.trial import trial, trials_folder
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
@@ -53,11 +53,7 @@ def look(console: Desk, person: Looker, body: PreviewBody) -> dict[str, Any]:
         source, path = fetch.fetched_file(console.casework, body.name)
         with console.casework.reading() as session:
             second = changes.enough_approvers(session)
-        proposal = Proposal(
-            source.name, str(path), source.format, source.category, source.kind, source.subdomains, source.columns, source.publisher,
-            source.licence,
-        )  # fmt: skip
-        with trial(library, proposal) as tried:
+        with trial(library, fetch.proposal_of(source, path)) as tried:
             tried.compile()
             traffic = _traffic(console, library, tried.candidate)
             found = preview(tried, console.policy(), traffic, second_person=second)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from blocklists.entries import Entry, EntryError, Item, Refused
 from blocklists.formats.interface import Format, Options, content, lines_of
+from blocklists.host import NAT64
 from blocklists.reading import Line
 
 WIDEST = {4: 8, 6: 19}
@@ -31,6 +32,8 @@ def read_networks(lines: Iterable[Line]) -> Iterator[Item]:
 
 def network_entries(text: str) -> list[tuple[str, str]]:
     """Return kind and text of what covers an address, network or range: `host` for single addresses; raises `EntryError`."""
+    if "%" in text:
+        raise EntryError("an address with a zone means something on one machine only")
     try:
         first, dash, last = text.partition("-")
         if dash:
@@ -46,13 +49,16 @@ def network_entries(text: str) -> list[tuple[str, str]]:
 
 
 def _entry(network: Network) -> tuple[str, str]:
-    if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None and network.prefixlen >= 96:
-        network = ipaddress.IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        address = network.network_address
+        if address.ipv4_mapped is not None or address in NAT64:
+            # A request for either is taken for the IPv4 address inside it (`blocklists.host`).
+            network = ipaddress.IPv4Network((int(address) & 0xFFFFFFFF, network.prefixlen - 96))
     if network.prefixlen < WIDEST[network.version]:
         raise EntryError(f"{network} is wider than any network that one operator has")
     if network.prefixlen == network.max_prefixlen:
-        address = str(network.network_address)
-        return "host", f"[{address}]" if network.version == 6 else address
+        text = str(network.network_address)
+        return "host", f"[{text}]" if network.version == 6 else text
     return "network", str(network)
 
 

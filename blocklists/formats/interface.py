@@ -47,6 +47,10 @@ class Options(NamedTuple):
     """Whether a host stands for its sub-domains too; None: as the format means it."""
     columns: Mapping[str, str] | None = None
     """CSV and JSON: column of the file to what it holds: `entry` or `category`."""
+    expressions: bool = False
+    """squidGuard: read the files `expressions`, too."""
+    categories: Mapping[str, str] | None = None
+    """The publisher's name of a category to ours; "-" leaves the category out."""
 
 
 class Format(NamedTuple):

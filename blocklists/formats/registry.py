@@ -6,6 +6,7 @@ from blocklists.formats.digests import SAFEBROWSING, SHA256
 from blocklists.formats.dnsmasq import DNSMASQ
 from blocklists.formats.domains import DOMAINS, WILDCARD
 from blocklists.formats.e2guardian import E2GUARDIAN
+from blocklists.formats.expressions import EXPRESSIONS
 from blocklists.formats.hosts import HOSTS
 from blocklists.formats.interface import Format
 from blocklists.formats.rpz import RPZ
@@ -19,6 +20,6 @@ FORMATS: dict[str, Format] = {
     format_.name: format_
     for format_ in (
         DOMAINS, HOSTS, URLS, SHA256, SQUIDGUARD, UT1, WILDCARD, DNSMASQ, UNBOUND, ADBLOCK, RPZ, E2GUARDIAN, NETWORKS, CSV, JSON,
-        SAFEBROWSING, V2FLY, NEXTDNS, ADGUARD_SERVICES, EXCLUSIONS,
+        SAFEBROWSING, V2FLY, NEXTDNS, ADGUARD_SERVICES, EXCLUSIONS, EXPRESSIONS,
     )
 }  # fmt: skip

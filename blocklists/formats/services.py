@@ -4,8 +4,6 @@ A service becomes the category `service:<name>`, which a policy treats like any 
 """
 
 import re
-import tarfile
-import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +16,7 @@ from blocklists.formats.adblock import read_rule
 from blocklists.formats.domains import read_domains
 from blocklists.formats.interface import Format, InCategory, Options, content, host_or_refusal, lines_of
 from blocklists.formats.tree import TreeFile, members
-from blocklists.reading import Line, Source, open_archive, read_lines
+from blocklists.reading import Line, Source, is_archive, read_lines
 
 PREFIX = "service:"
 MAX_DEPTH = 16
@@ -146,7 +144,7 @@ def _read_exclusions(path: Path, options: Options) -> Iterator[InCategory]:
 
 def _files(path: Path) -> Iterator[tuple[str, Iterable[Line] | Refused]]:
     """Yield name and lines of each file of a folder or archive, or of the one file; read the lines before the next."""
-    if path.is_file() and not _is_archive(path):
+    if path.is_file() and not is_archive(path):
         yield path.name, lines_of(path)
         return
     seen: set[str] = set()
@@ -160,14 +158,6 @@ def _files(path: Path) -> Iterator[tuple[str, Iterable[Line] | Refused]]:
                 yield name, read_lines(Source(member.stream, f"{path}: {member.path}"))
         else:
             yield "", member if isinstance(member, Refused) else Refused(0, str(member.path), "links are not followed")
-
-
-def _is_archive(path: Path) -> bool:
-    try:
-        open_archive(path).close()
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError):
-        return False
-    return True
 
 
 V2FLY = Format("v2fly", "services as v2fly's domain lists have them", _read_v2fly, trees=True, categories=True)

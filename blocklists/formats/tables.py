@@ -14,7 +14,7 @@ from blocklists.errors import ListError
 from blocklists.formats.addresses import network_entries
 from blocklists.formats.interface import Format, InCategory, Options, lines_of
 from blocklists.formats.urls import address_entry
-from blocklists.reading import Line, Source
+from blocklists.reading import Line, Source, decode_line
 
 MAX_JSON = 64 << 20
 """Bytes of a JSON file: it is read as a whole."""
@@ -91,6 +91,8 @@ def read_json(data: bytes, options: Options, file: str) -> Iterator[Item | InCat
         whole = _by_lines(data, file, error)
     except RecursionError:
         raise ListError(f"{file} is nested too deeply for a list.") from None
+    except UnicodeDecodeError as error:
+        raise ListError(f"{file} holds bytes that are not UTF-8 ({error.reason}); fetch it again.") from None
     text = data.decode("utf-8", "replace")
     at = 0
     number = 1
@@ -113,7 +115,7 @@ def _by_lines(data: bytes, file: str, error: Exception) -> list[Any]:
         if line.strip():
             try:
                 values.append(msgspec.json.decode(line))
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
                 raise ListError(f"{file}:{number}: this is not JSON ({str(error)[:100]}).") from None
     return values
 
@@ -163,7 +165,17 @@ def _read_json(path: Path, options: Options) -> Iterator[Item | InCategory]:
     data = b"".join(parts)
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         data = data.decode("utf-16", "replace").encode()
+    elif not _is_utf8(data):
+        data = "".join(map(decode_line, data.splitlines(keepends=True))).encode()  # Latin-1, line by line, as in other lists
     yield from read_json(data.removeprefix(b"\xef\xbb\xbf"), options, path.name)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 CSV = Format("csv", "table with a column of addresses (CSV)", _read_csv, categories=True)

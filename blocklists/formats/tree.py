@@ -7,9 +7,10 @@ from contextlib import closing
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple
 
-from blocklists.entries import Item, Refused
+from blocklists.entries import Item, Refused, Skipped
 from blocklists.errors import ListError
 from blocklists.formats.domains import read_domains
+from blocklists.formats.expressions import read_expressions
 from blocklists.formats.interface import Alias, Format, InCategory, ListItem, Options, Usage
 from blocklists.formats.plain import read_plain
 from blocklists.formats.urls import read_squidguard_urls
@@ -19,6 +20,8 @@ MAX_GLOBAL_USAGE = 1 << 20
 MAX_MEMBERS = 10_000
 """Most files and links of a tree."""
 _LISTS = ("domains", "urls")
+_EXPRESSIONS = "expressions"
+_NOT_ASKED = "expressions are patterns over whole addresses and are not loaded unless asked for (--expressions)"
 
 
 class TreeFile(NamedTuple):
@@ -35,22 +38,29 @@ class TreeLink(NamedTuple):
     target: PurePosixPath
 
 
-def read_squidguard(path: Path, category: str) -> Iterator[InCategory]:
-    """Read one category: a folder with `domains` and `urls`, or one of these files."""
-    files = [path] if path.is_file() else [p for name in ("domains", "urls") for p in (path / name, path / f"{name}.gz") if p.is_file()]
+def read_squidguard(path: Path, category: str, *, expressions: bool = False) -> Iterator[InCategory]:
+    """Read one category: a folder with `domains`, `urls` and `expressions`, or one of these files."""
+    names = (*_LISTS, _EXPRESSIONS)
+    files = [path] if path.is_file() else [p for name in names for p in (path / name, path / f"{name}.gz") if p.is_file()]
     if not files:
         raise ListError(f"{path} holds neither a file `domains` nor a file `urls`.")
     for file in files:
+        name = file.name.removesuffix(".gz")
+        if name == _EXPRESSIONS and not expressions:
+            yield InCategory(category, file.name, Skipped(0, file.name, _NOT_ASKED))
+            continue
         with file.open("rb") as stream:
-            for item in _items(Source(stream, str(file)), file.name.removesuffix(".gz").endswith("urls")):
+            for item in _items(
+                Source(stream, str(file)), _EXPRESSIONS if name == _EXPRESSIONS else "urls" if name.endswith("urls") else name
+            ):
                 yield InCategory(category, file.name, item)
 
 
-def read_ut1(path: Path) -> Iterator[InCategory | Alias | Usage | Refused]:
+def read_ut1(path: Path, *, expressions: bool = False) -> Iterator[InCategory | Alias | Usage | Refused]:
     """Read a tree or tar archive of categories, each a folder with `domains`, `urls` and `usage`.
 
     Categories are the folders' names. Links give further names to categories of the same tree; links out of the tree,
-    devices and second copies of a file are refused. `expressions` are not loaded.
+    devices and second copies of a file are refused. `expressions` are read only when asked for.
     """
     seen: set[PurePosixPath] = set()
     links: dict[str, str] = {}
@@ -71,7 +81,7 @@ def read_ut1(path: Path) -> Iterator[InCategory | Alias | Usage | Refused]:
             yield from _global_usage(Source(member.stream, f"{path}: {member.path}", MAX_GLOBAL_USAGE))
             continue
         category = member.path.parent.name or path.resolve().name
-        if name not in _LISTS and name != "usage":
+        if name not in (*_LISTS, _EXPRESSIONS, "usage"):
             continue
         if member.path in seen:
             yield Refused(0, str(member.path), "the archive holds this file twice; the first one counts")
@@ -85,15 +95,21 @@ def read_ut1(path: Path) -> Iterator[InCategory | Alias | Usage | Refused]:
             words = [line.text.strip().lower() for line in read_lines(source) if line.number < 100]
             yield Usage(category, tuple(word for word in words if word in ("black", "white")))
             continue
+        if name == _EXPRESSIONS and not expressions:
+            if source.read(1):
+                yield InCategory(category, str(member.path), Skipped(0, str(member.path), _NOT_ASKED))
+            continue
         categories.add(category)
-        for item in _items(source, name == "urls"):
+        for item in _items(source, name):
             yield InCategory(category, str(member.path), item)
         left = source.left
     yield from _aliases(links, categories)
 
 
-def _items(source: Source, urls: bool) -> Iterator[Item]:
-    return read_squidguard_urls(read_lines(source)) if urls else read_plain(source, "domain", read_domains)
+def _items(source: Source, name: str) -> Iterator[Item]:
+    if name == _EXPRESSIONS:
+        return read_expressions(read_lines(source))
+    return read_squidguard_urls(read_lines(source)) if name == "urls" else read_plain(source, "domain", read_domains)
 
 
 def _global_usage(source: Source) -> Iterator[Usage]:
@@ -175,11 +191,11 @@ def _archive_link(member: tarfile.TarInfo, name: PurePosixPath) -> TreeLink | Re
 
 
 def _read_squidguard(path: Path, options: Options) -> Iterator[ListItem]:
-    yield from read_squidguard(path, options.category)
+    yield from read_squidguard(path, options.category, expressions=options.expressions)
 
 
-def _read_ut1(path: Path, _options: Options) -> Iterator[ListItem]:
-    yield from read_ut1(path)
+def _read_ut1(path: Path, options: Options) -> Iterator[ListItem]:
+    yield from read_ut1(path, expressions=options.expressions)
 
 
 SQUIDGUARD = Format("squidguard", "one squidGuard category: domains and urls", _read_squidguard, trees=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+from rules.keywords.automaton import Automaton
 from rules.keywords.patterns import patterns_of, squeezed
 from rules.keywords.sets import KeywordSet, Phrase
 
@@ -37,44 +38,51 @@ class Entry(NamedTuple):
     """Bytes at the ends of the pattern that stand outside the phrase: the spaces around whole words."""
 
 
-class Compiled(NamedTuple):
-    """All patterns of some sets."""
-
-    words: dict[bytes, tuple[Entry, ...]]
-    """Patterns of the normalised text."""
-    letters: dict[bytes, tuple[Entry, ...]]
-    """Patterns of loose phrases without spaces, for letters that were set apart."""
-    phrases: int
-    """Phrases, as their authors count them."""
-    reads_hosts: bool
+type Patterns = dict[bytes, tuple[Entry, ...]]
 
 
-def compile_sets(sets: Iterable[KeywordSet]) -> Compiled:
+class Phrases(NamedTuple):
+    """All phrases of some sets, ready to be found."""
+
+    watched: tuple[Watched, ...]
+    words: Automaton[tuple[Entry, ...]]
+    """Finds them in the normalised text."""
+    letters: Automaton[tuple[Entry, ...]]
+    """Finds loose phrases without their spaces, for letters that were set apart."""
+
+
+def watched_phrases(sets: Iterable[KeywordSet]) -> tuple[Watched, ...]:
+    """Return the phrases of sets in their order."""
+    return tuple(Watched(one.category, phrase) for one in sets for phrase in one.phrases)
+
+
+def compile_sets(sets: Iterable[KeywordSet]) -> Phrases:
     """Unfold every phrase of every set; raises `PatternError` for a phrase that no check has seen."""
-    words: dict[bytes, tuple[Entry, ...]] = {}
-    letters: dict[bytes, tuple[Entry, ...]] = {}
-    count = 0
-    reads_hosts = False
-    for one in sets:
-        for phrase in one.phrases:
-            watched = Watched(one.category, phrase)
-            count += 1
-            reads_hosts = reads_hosts or "host" in watched.contexts
-            shared: dict[tuple[int, int], tuple[Entry]] = {}
-            for parts in patterns_of(phrase.text):
-                *before, last = (part.encode() for part in parts)
-                ends = last[:1] == b" ", last[-1:] == b" "
-                if before:
-                    entries = (Entry(watched, tuple(before), *ends),)
-                else:
-                    # Most phrases stand for many patterns of one meaning: it is kept once.
-                    entries = shared.get(ends) or shared.setdefault(ends, (Entry(watched, (), *ends),))
-                words[last] = words[last] + entries if last in words else entries
-                if watched.loose and (joined := squeezed(parts)) is not None:
-                    key = joined.encode()
-                    own = shared.get((0, 0)) or shared.setdefault((0, 0), (Entry(watched, (), 0, 0),))
-                    letters[key] = letters[key] + own if key in letters else own
-    return Compiled(words, letters, count, reads_hosts)
+    watched = watched_phrases(sets)
+    words, letters = patterns_by_meaning(watched)
+    return Phrases(watched, Automaton(words), Automaton(letters))
+
+
+def patterns_by_meaning(watched: Iterable[Watched]) -> tuple[Patterns, Patterns]:
+    """Return what to look for in the words of a text, and in its letters when they stand apart."""
+    words: Patterns = {}
+    letters: Patterns = {}
+    for phrase in watched:
+        shared: dict[tuple[int, int], tuple[Entry]] = {}
+        for parts in patterns_of(phrase.text):
+            *before, last = (part.encode() for part in parts)
+            ends = last[:1] == b" ", last[-1:] == b" "
+            if before:
+                entries = (Entry(phrase, tuple(before), *ends),)
+            else:
+                # Most phrases stand for many patterns of one meaning: it is kept once.
+                entries = shared.get(ends) or shared.setdefault(ends, (Entry(phrase, (), *ends),))
+            words[last] = words[last] + entries if last in words else entries
+            if phrase.loose and (joined := squeezed(parts)) is not None:
+                key = joined.encode()
+                own = shared.get((0, 0)) or shared.setdefault((0, 0), (Entry(phrase, (), 0, 0),))
+                letters[key] = letters[key] + own if key in letters else own
+    return words, letters
 
 
 @lru_cache(maxsize=20_000)

@@ -157,16 +157,16 @@ def _entry(values: Mapping[str, str], line: int, last: int, reading: Reading) ->
     text, alone = cells.with_match(cells.plain(raw), values.get("match", ""))
     if not text.strip("* "):
         raise CellError("There is no phrase in this line.")
-    fault = phrase_fault(text)
+    needs, unless = cells.several(values.get("with", "")), cells.several(values.get("unless", ""))
+    fault = next((found for one in (text, *needs, *unless) if (found := phrase_fault(one)) is not None), None)
     if fault is not None:
         raise CellError(fault)
     weight = cells.number(values.get("weight", ""), 1, 1_000, "weight")
     phrase = Phrase(
         text, weight if weight is not None else cells.ALONE if alone else cells.TOGETHER, level,
-        cells.contexts_of(values.get("context", "")), cells.several(values.get("with", "")), cells.several(values.get("unless", "")),
-        kind=cells.plain(values.get("kind", "")), language=cells.language_of(values.get("language", "")),
-        loose=cells.flag(values.get("loose", "")), lowers=cells.lowering(lowers, action),
-        note=cells.plain(values.get("note", "")),
+        cells.contexts_of(values.get("context", "")), needs, unless, kind=cells.plain(values.get("kind", "")),
+        language=cells.language_of(values.get("language", "")), loose=cells.flag(values.get("loose", "")),
+        lowers=cells.lowering(lowers, action), note=cells.plain(values.get("note", "")),
     )  # fmt: skip
     return Entry(_category(values.get("category", ""), reading), phrase, line)
 

@@ -1,14 +1,15 @@
 """Keyword sets at work: one automaton finds every phrase in one pass, then weights become themes."""
 
 import copy
+import operator
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
 from rules.decision import Match
 from rules.disguises import Reading, readings
-from rules.keywords.automaton import Automaton
-from rules.keywords.compile import Entry, Watched, compile_sets
+from rules.keywords.compile import Entry, Phrases, Watched, compile_sets
+from rules.keywords.frozen import thaw
 from rules.keywords.score import Found, score
 from rules.keywords.sets import KeywordSet, load_keyword_file
 from rules.normalise import positions, words
@@ -42,13 +43,13 @@ type _Places = dict[Watched, list[tuple[int, int]]]
 class KeywordMatcher:
     """Phrases compiled once; `weigh` changes nothing and may be called from any thread."""
 
-    def __init__(self, sets: Iterable[KeywordSet], thresholds: Mapping[str, int]) -> None:
-        compiled = compile_sets(sets)
-        self.count = compiled.phrases
+    def __init__(self, phrases: Phrases, thresholds: Mapping[str, int]) -> None:
+        self.phrases = phrases
+        self.count = len(phrases.watched)
         self.thresholds = thresholds
-        self._words = Automaton(compiled.words)
-        self._letters = Automaton(compiled.letters)
-        self._reads_hosts = compiled.reads_hosts
+        self._words = phrases.words
+        self._letters = phrases.letters
+        self._reads_hosts = any("host" in phrase.contexts for phrase in phrases.watched)
         self._hosts: dict[str, Verdict] = {}
 
     def at(self, thresholds: Mapping[str, int] | None) -> "KeywordMatcher":
@@ -63,8 +64,14 @@ class KeywordMatcher:
 
     @classmethod
     def build(cls, sets: Iterable[KeywordSet], thresholds: Mapping[str, int] | None = None) -> Self:
-        """Compile sets; `thresholds` is the weight to reach by context."""
-        return cls(sets, {**DEFAULT_THRESHOLDS, **(thresholds or {})})
+        """Compile sets; `thresholds` is the weight to reach by context. The sets that were compiled last are not compiled again."""
+        return cls(_compiled(tuple(sets)), {**DEFAULT_THRESHOLDS, **(thresholds or {})})
+
+    @classmethod
+    def thaw(cls, data: bytes, sets: Iterable[KeywordSet], thresholds: Mapping[str, int] | None = None) -> Self:
+        """Take over phrases that `rules.keywords.frozen.freeze` kept; compiles the sets where they don't fit."""
+        sets = tuple(sets)
+        return cls(thaw(data, sets) or _compiled(sets), {**DEFAULT_THRESHOLDS, **(thresholds or {})})
 
     @classmethod
     def load(cls, path: Path, thresholds: Mapping[str, int] | None = None) -> Self:
@@ -95,7 +102,7 @@ class KeywordMatcher:
             return NOTHING
         return Verdict(themes, _matches(text, data, found, {theme.category for theme in themes}, context))
 
-    def weigh_host(self, host: str) -> Verdict:
+    def weigh_host(self, host: str, thresholds: Mapping[str, int] | None = None) -> Verdict:
         """Return what the words of a host name weigh (context `host`); a host that was seen lately costs nothing."""
         if not self._reads_hosts:
             return NOTHING
@@ -104,18 +111,35 @@ class KeywordMatcher:
             if len(self._hosts) >= _HOSTS:
                 self._hosts.clear()
             known = self._hosts[host] = self.weigh(host, "host")
-        return known
+        if thresholds is None or not known.themes:
+            return known
+        return Verdict(tuple(theme for theme in known.themes if theme.score >= thresholds["host"]), known.matches)
 
     def _disguised(self, reading: Reading, context: str, known: set[Watched]) -> list[Found]:
         """Return what only a second reading shows, of the phrases that are marked for it."""
         data = reading.text.encode("utf-8", "surrogatepass")
         hits = (self._letters if reading.joined else self._words).find(data)
         loose = [
-            (start, end, [entry for entry in entries if entry.phrase.loose and entry.phrase not in known]) for start, end, entries in hits
+            (start, end, [entry for entry in entries if (entry.phrase.loose or reading.mostly) and entry.phrase not in known])
+            for start, end, entries in hits
         ]
         found = _found(data, loose, context, reading) if loose else []
         known |= {one.phrase for one in found}
         return found
+
+
+_last: tuple[tuple[KeywordSet, ...], Phrases] | None = None
+
+
+def _compiled(sets: tuple[KeywordSet, ...]) -> Phrases:
+    """Compile sets, or return what came of the very same values the last time: they never change."""
+    global _last  # noqa: PLW0603 - one remembered result, replaced as a whole
+    known = _last
+    if known is not None and len(known[0]) == len(sets) and all(map(operator.is_, known[0], sets)):
+        return known[1]
+    phrases = compile_sets(sets)
+    _last = sets, phrases
+    return phrases
 
 
 def _found(data: bytes, hits: Iterable[tuple[int, int, Iterable[Entry]]], context: str, reading: Reading | None) -> list[Found]:

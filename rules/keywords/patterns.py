@@ -12,6 +12,9 @@ LONGEST = 500
 """Characters of a phrase as written."""
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 _GAP = re.compile(r"\s+(?:\.\.\.|\u2026)\s+")
+_SHORTEST_RUN = 4
+_CLEAR_RUN = 8
+"""Letters from which a phrase stands out of a run of letters."""
 _CODED_SIGNS = frozenset("%&\\")
 _FOLD_MARKED = {code: chr(code) if chr(code) in ".*" else fold(chr(code)) for code in range(128)}
 """Folding of ASCII that leaves the marks of gaps and open ends."""
@@ -104,6 +107,11 @@ def _plain(text: str) -> str:
 
 
 def squeezed(patterns: tuple[str, ...]) -> str | None:
-    """Return a phrase's pattern without spaces, for letters that stand apart one by one, or None when it is too short for that."""
+    """Return a phrase's pattern without spaces, for letters that stand apart one by one, or None when it is too short for that.
+
+    Where words run into one another, a short one may be made of the ends of others: it has to be all that stands apart.
+    """
     core = patterns[0].replace(" ", "")
-    return core if len(patterns) == 1 and len(core) >= 4 else None
+    if len(patterns) > 1 or len(core) < _SHORTEST_RUN:
+        return None
+    return core if len(core) >= _CLEAR_RUN else f" {core} "

@@ -68,12 +68,13 @@ def check_phrases(reader: Reader, tables: list[dict[str, Any]]) -> None:
     """Note phrases that can't be looked for: nothing would be left of them, or they unfold into too many."""
     for index, table in enumerate(tables):
         path = ("keyword_sets", index)
-        for number, text in enumerate(table["words"]):
-            if (fault := phrase_fault(text)) is not None:
-                reader.fault((*path, "words", number), fault)
+        texts = [((*path, key, number), text) for key in ("words", "with", "unless") for number, text in enumerate(table[key])]
         for number, entry in enumerate(table["phrases"]):
-            if (fault := phrase_fault(entry["text"])) is not None:
-                reader.fault((*path, "phrases", number), fault)
+            inner = (*path, "phrases", number)
+            texts += [(inner, entry["text"]), *((inner, text) for key in ("with", "unless") for text in entry[key])]
+        for place, text in texts:
+            if (fault := phrase_fault(text)) is not None:
+                reader.fault(place, fault)
 
 
 def phrase_fault(text: str) -> str | None:

@@ -4,14 +4,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 from schoolgate import firstrun, listing, terminal, wiring
-from schoolgate.commands.lists import Kind, Name, app
-from schoolgate.commands.sources import proposal_of
+from schoolgate.commands.listoptions import Category, Columns, Exact, Expressions, Format, Kind, KindOption, Maps, Name, proposed
+from schoolgate.commands.lists import app
+from schoolgate.commands.sources import app as sources_app
+from schoolgate.commands.sources import fetch_command
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Config, Json, State, config_of, operator, paths_of
+from schoolgate.progress import progress
 
 if TYPE_CHECKING:
     from analyser.lists.preview import Preview
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+app.add_typer(sources_app, name="sources")
+app.command("fetch")(fetch_command)
+
 Number = Annotated[int, typer.Argument(help="Number of the held list; `lists changes` shows them.")]
+SHOWN_CATEGORIES = 12
 Note = Annotated[str, typer.Option("--note", metavar="TEXT", help="Why, for the audit.")]
 
 
@@ -28,33 +34,35 @@ def preview(
     name: Name,
     path: Annotated[Path | None, typer.Argument(help="File, folder or archive with the list; or --fetched.")] = None,
     fetched: Annotated[bool, typer.Option("--fetched", help="What `lists fetch` fetched last for the source of this name.")] = False,
-    format: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option("--format", metavar="FORMAT", help="How it is written.", show_default="recognised from its content")
-    ] = None,
-    category: Annotated[str | None, typer.Option("--category", metavar="CATEGORY", help="Category of every entry.")] = None,
-    kind: Annotated[Kind, typer.Option("--kind", metavar="block|allow", help="What its entries mean.")] = Kind.BLOCK,
+    format: Format = None,  # noqa: A002 - the option's name
+    category: Category = None,
+    kind: KindOption = Kind.BLOCK,
+    maps: Maps = None,
+    column: Columns = None,
+    exact: Exact = None,
+    expressions: Expressions = False,
     state: State = DEFAULT,
     config: Config = None,
     json: Json = False,
 ) -> None:
     """Show what a list would change if it were loaded, and what last week's page requests would have met. Nothing becomes live."""
     from analyser.lists import fetch
-    from analyser.lists.trial import Proposal
 
     paths = firstrun.existing(paths_of(state))
     if (path is None) != fetched:
         raise Problem("Say what to look at: a PATH, or --fetched for what was fetched from the list's source.")
     if path is not None:
-        proposal = Proposal(name, str(path.expanduser().absolute()), format, category, kind.value)
+        proposal = proposed(name, path, format, category, kind, maps, column, exact, expressions)
     else:
         with wiring.casework_open(paths) as database:
-            proposal = proposal_of(*fetch.fetched_file(database, name))
-    with listing.tried(paths, config_of(paths, config), proposal) as (_, found):
-        if json:
-            terminal.json(found)
-            return
-        for line in in_words(found):
-            terminal.out(line)
+            proposal = fetch.proposal_of(*fetch.fetched_file(database, name))
+    with progress(f"Reading {name}") as shown, listing.tried(paths, config_of(paths, config), proposal, shown=shown) as (_, found):
+        pass
+    if json:
+        terminal.json(found)
+        return
+    for line in in_words(found):
+        terminal.out(line)
 
 
 def in_words(found: "Preview") -> list[str]:
@@ -63,6 +71,9 @@ def in_words(found: "Preview") -> list[str]:
     lines = [f"{found.name}: {found.entries:,} entries ({found.format}{': ' + found.why_format if found.why_format else ''})"]
     lines += [f"  {change.added:,} new, {change.removed:,} gone, {sum(change.moved.values()):,} moved; now {change.before:,} are loaded"]
     lines += [f"  moved {way}: {count:,}" for way, count in list(change.moved.items())[:10]]
+    lines += [f"  category {name}: {count:,} entries{_labels(found, name)}" for name, count in _biggest(found.categories)]
+    if len(found.categories) > SHOWN_CATEGORIES:
+        lines.append(f"  … and {len(found.categories) - SHOWN_CATEGORIES} more categories; --json names them all")
     if found.skipped:
         lines.append(f"  {found.skipped:,} lines are nothing for a gateway and were left out")
     if found.refused:
@@ -82,6 +93,19 @@ def in_words(found: "Preview") -> list[str]:
     return lines + [f"  {line}" for line in listing.warnings(found)]
 
 
+def _biggest(categories: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(categories.items(), key=lambda pair: -pair[1])[:SHOWN_CATEGORIES]
+
+
+def _labels(found: "Preview", category: str) -> str:
+    """Say what the publisher gives a category for, where it says so, in its own folder and in `global_usage`."""
+    own, everywhere = found.usage.get(category, ()), found.global_usage.get(category, ())
+    if not own and not everywhere:
+        return ""
+    said = " and ".join(own) or "not said"
+    return f" (publisher: {said}{'; global_usage: ' + ' and '.join(everywhere) if everywhere and everywhere != own else ''})"
+
+
 def _met(title: str, met: "Met") -> list[str]:
     if not met.requests:
         return [f"  {title}: none"]
@@ -90,7 +114,7 @@ def _met(title: str, met: "Met") -> list[str]:
 
 
 @app.command("changes")
-def held(state: State = DEFAULT, json: Json = False) -> None:
+def held(state: State = DEFAULT, config: Config = None, json: Json = False) -> None:
     """Show the lists that wait for a second person, and what was decided."""
     from analyser.lists import changes
 
@@ -100,8 +124,9 @@ def held(state: State = DEFAULT, json: Json = False) -> None:
     if json:
         terminal.json({"list_changes": rows})
         return
-    shown = [(str(r["id"]), r["name"], r["status"], r["proposed_by"], _first(r["objections"])) for r in rows]
-    terminal.table(("number", "list", "status", "loaded by", "why"), shown)
+    when = wiring.clock(config_of(paths, config))
+    shown = [(str(r["id"]), r["name"], r["act"], r["status"], when(r["proposed"]), r["proposed_by"], _first(r["objections"])) for r in rows]
+    terminal.table(("number", "list", "what", "status", "since", "by", "why"), shown)
 
 
 @app.command("approve")
@@ -111,11 +136,14 @@ def approve(number: Number, note: Note = "", state: State = DEFAULT, config: Con
 
     paths = firstrun.existing(paths_of(state))
     with wiring.casework_open(paths) as database:
+        with database.reading() as session:
+            act = str(changes.view(changes.find(session, number))["act"])
         report = changes.approve(database, wiring.library(paths), number, wiring.os_actor(operator()), note=note)
     wiring.build_ruleset(paths, config_of(paths, config))
     if json:
         terminal.json(report)
-    terminal.say(f"Approved: {report.name} is live with {report.entries:,} entries.")
+    done = {"pause": "is paused", "remove": "is removed", "resume": "is asked again"}
+    terminal.say(f"Approved: {report.name} {done.get(act, f'is live with {report.entries:,} entries')}.")
 
 
 @app.command("refuse")
@@ -130,7 +158,7 @@ def refuse(number: Number, note: Note = "", state: State = DEFAULT) -> None:
 
 
 @app.command("history")
-def history(name: Name, state: State = DEFAULT, json: Json = False) -> None:
+def history(name: Name, state: State = DEFAULT, config: Config = None, json: Json = False) -> None:
     """Show the versions of a list that are kept, the newest first; `lists rollback` puts one back."""
     paths = firstrun.existing(paths_of(state))
     library = wiring.library(paths)
@@ -148,8 +176,10 @@ def history(name: Name, state: State = DEFAULT, json: Json = False) -> None:
     if json:
         terminal.json({"versions": rows})
         return
+    when = wiring.clock(config_of(paths, config))
     shown = [
-        (str(r["version"]), "live" if r["live"] else "", r["loaded"], f"{r['entries']:,}", r["sha256"][:12], r["source"]) for r in rows
+        (str(r["version"]), "live" if r["live"] else "", when(r["loaded"]), f"{r['entries']:,}", r["sha256"][:12], r["source"])
+        for r in rows
     ]
     terminal.table(("version", "", "loaded", "entries", "sha256", "source"), shown)
 
@@ -162,11 +192,12 @@ def rollback(
     config: Config = None,
 ) -> None:
     """Put an earlier version of a list back; a running gateway takes it up within a second."""
+    from analyser.lists.trial import Proposal
+
     paths = firstrun.existing(paths_of(state))
-    stored = wiring.library(paths).rollback(name, version)
-    wiring.audit(paths, operator(), "lists.rollback", f"list:{name}", {"version": stored.version, "entries": stored.entries})
-    wiring.compile_lists(paths, config_of(paths, config))
-    terminal.say(f"Version {stored.version} of {name} is live again: {stored.entries:,} entries.")
+    found = listing.do(paths, config_of(paths, config), Proposal(name, act="rollback", version=version))
+    live = "is live again" if not found.paused else "is back, and paused as the list was"
+    terminal.say(f"Version {found.version} of {name} {live}: {found.entries:,} entries.")
 
 
 @app.command("diff")
@@ -207,81 +238,11 @@ def resume(name: Name, state: State = DEFAULT, config: Config = None) -> None:
 
 
 def _set_paused(name: str, paused: bool, state: Path, config: Path | None) -> None:
+    from analyser.lists.trial import Proposal
+
     paths = firstrun.existing(paths_of(state))
-    wiring.library(paths).pause(name, paused)
-    wiring.audit(paths, operator(), "lists.pause" if paused else "lists.resume", f"list:{name}", {})
-    wiring.compile_lists(paths, config_of(paths, config))
+    listing.do(paths, config_of(paths, config), Proposal(name, act="pause" if paused else "resume"))
     terminal.say(f"{name} is {'paused' if paused else 'asked again'}.")
-
-
-@app.command("why")
-def why(
-    url: Annotated[str, typer.Argument(help="The address, as a browser would open it.")], state: State = DEFAULT, json: Json = False
-) -> None:
-    """Show every entry that speaks of an address: list, publisher, version, and the line of the source."""
-    from blocklists.url import canonicalise
-    from blocklists.why import why as reasons_of
-
-    library = wiring.library(firstrun.existing(paths_of(state)))
-    index = library.open_index()
-    found = reasons_of(library, index, library.open_allow(), canonicalise(url))
-    index.close()
-    if json:
-        terminal.json({"url": url, "reasons": found})
-        return
-    if not found:
-        terminal.out("No list speaks of this address.")
-    for one in found:
-        place = f"{one.file or one.source}:{one.line}" if one.line else one.source
-        publisher = f", published by {one.publisher}" if one.publisher else ""
-        terminal.out(f"{one.action}: {one.entry} ({one.kind}) in {one.list}, category {one.category or 'none'}{publisher}")
-        terminal.out(f"  version {one.version} of {one.loaded}, {place}")
-
-
-@app.command("search")
-def search(
-    text: Annotated[str, typer.Argument(help="Part of an entry.")],
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=10_000, help="At most so many.")] = 100,
-    state: State = DEFAULT,
-    json: Json = False,
-) -> None:
-    """Show the entries of all lists that hold a text; sealed lists and digests hold none."""
-    from blocklists.why import search as entries_with
-
-    found = entries_with(wiring.library(firstrun.existing(paths_of(state))), text, limit)
-    if json:
-        terminal.json({"entries": found})
-        return
-    terminal.table(("list", "category", "kind", "entry"), [(one.list, one.category, one.kind, one.entry) for one in found])
-
-
-@app.command("overlap")
-def overlap(state: State = DEFAULT, json: Json = False) -> None:
-    """Show which lists share entries, and how many."""
-    from blocklists.compare import overlap as overlaps
-
-    found = overlaps(wiring.library(firstrun.existing(paths_of(state))))
-    if json:
-        terminal.json({"overlaps": found})
-        return
-    rows = [(one.first, one.second, f"{one.shared:,}", f"{one.share_of_first:.0%}", f"{one.share_of_second:.0%}") for one in found]
-    terminal.table(("list", "and", "shared", "of the first", "of the second"), rows)
-
-
-@app.command("stats")
-def stats(state: State = DEFAULT, json: Json = False) -> None:
-    """Show which lists earn their place: size, entries that no other list has, and share of the hits of the last 30 days."""
-    from blocklists.compare import stats as figures
-
-    paths = firstrun.existing(paths_of(state))
-    found = figures(wiring.library(paths), listing.list_hits(paths))
-    if json:
-        terminal.json({"lists": msgspec.to_builtins(found)})
-        return
-    rows = [
-        (one.name, f"{one.entries:,}", f"{one.alone:,}", f"{one.hits or 0:,}", f"{one.share_of_hits or 0:.0%}") for one in found
-    ]  # fmt: skip
-    terminal.table(("list", "entries", "in no other", "hits in 30 days", "share"), rows)
 
 
 def _first(objections: list[dict[str, Any]]) -> str:

@@ -2,8 +2,6 @@
 
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,52 +9,51 @@ import msgspec
 import typer
 
 from schoolgate import firstrun, terminal, wiring
+from schoolgate.commands.listoptions import (
+    Category,
+    Columns,
+    Exact,
+    Expressions,
+    Format,
+    Kind,
+    KindOption,
+    Licence,
+    Maps,
+    Name,
+    Publisher,
+    proposed,
+)  # fmt: skip
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Config, Json, State, config_of, operator, paths_of
 from schoolgate.paths import StatePaths
+from schoolgate.progress import progress
 
 if TYPE_CHECKING:
-    from blocklists.library import LoadReport
+    from analyser.lists.preview import Preview
+    from analyser.lists.trial import Proposal
+    from blocklists.reports import LoadReport
     from blocklists.sealed import SealedReport
     from blocklists.stored import RefusedLine
 
-FORMATS = "domains, hosts, urls, squidguard, ut1 or sha256"
 SHOWN = 20
 """Refused lines that people are shown."""
 
 app = typer.Typer(help="Lists of addresses: load, remove, look at and ask them.", no_args_is_help=True)
 
 
-class Kind(StrEnum):
-    """What an entry of a list means."""
-
-    BLOCK = "block"
-    ALLOW = "allow"
-
-
-Name = Annotated[str, typer.Argument(help="Name of the list, as events and pages show it.")]
-
-
 @app.command("load")
 def load(
     name: Name,
     path: Annotated[Path, typer.Argument(help="File, folder or archive with the list.")],
-    format: Annotated[  # noqa: A002 - the option's name
-        str | None,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help=f"How it is written: {FORMATS} …; with --sealed plain or sha256.",
-            show_default="recognised from its content",
-        ),
-    ] = None,
-    category: Annotated[
-        str | None,
-        typer.Option("--category", metavar="CATEGORY", help="Category of every entry, for formats without categories of their own."),
-    ] = None,
-    kind: Annotated[
-        Kind, typer.Option("--kind", metavar="block|allow", help="Whether its entries have a category (block) or are let through (allow).")
-    ] = Kind.BLOCK,
+    format: Format = None,  # noqa: A002 - the option's name
+    category: Category = None,
+    kind: KindOption = Kind.BLOCK,
+    maps: Maps = None,
+    column: Columns = None,
+    exact: Exact = None,
+    expressions: Expressions = False,
+    publisher: Publisher = "",
+    licence: Licence = "",
     sealed: Annotated[
         bool,
         typer.Option("--sealed", help="An illegal-content list: blocks everybody, nothing overrides it, entries are kept as digests only."),
@@ -70,32 +67,30 @@ def load(
     source = path.expanduser()
     if not source.exists():
         raise Problem(f"There is no file or folder {source}; name the one that holds the list.")
-    if sealed and (kind is Kind.ALLOW or category not in (None, "illegal")):
-        raise Problem("A sealed list always blocks and always has the category illegal; leave --kind and --category out.")
-    if sealed and format is None:
-        raise Problem("Say with --format how the sealed list is written: plain or sha256; of those nothing is guessed.")
     started = time.monotonic()
-    with _progress(f"Loading {name}"):
-        report: LoadReport | SealedReport
-        if sealed:
-            report = wiring.load_sealed(paths, name, source, str(format))
-            wiring.build_ruleset(paths, config_of(paths, config))
-            wiring.audit(paths, operator(), "lists.load", f"list:{name}", {"format": format, "kind": "sealed", "entries": report.entries})
-        else:
-            report = _load_or_hold(paths, config_of(paths, config), name, source, format, category, kind, json)
+    report: LoadReport | SealedReport
+    if sealed:
+        if kind is Kind.ALLOW or category not in (None, "illegal") or maps or column or expressions:
+            raise Problem("A sealed list always blocks and always has the category illegal; leave the other options out.")
+        if format is None:
+            raise Problem("Say with --format how the sealed list is written: plain or sha256; of those nothing is guessed.")
+        with progress(f"Loading {name}"):
+            report = wiring.load_sealed(paths, name, source, format)
+        wiring.audit(paths, operator(), "lists.load", f"list:{name}", {"format": format, "kind": "sealed", "entries": report.entries})
+        wiring.build_ruleset(paths, config_of(paths, config))
+    else:
+        proposal = proposed(name, source, format, category, kind, maps, column, exact, expressions, publisher, licence)
+        report = _load_or_hold(paths, config_of(paths, config), proposal, json)
     if json:
         terminal.json(report)
     _tell(name, report, time.monotonic() - started)
 
 
-def _load_or_hold(
-    paths: StatePaths, config: Path, name: str, source: Path, format_: str | None, category: str | None, kind: Kind, json: bool
-) -> "LoadReport":  # fmt: skip
+def _load_or_hold(paths: StatePaths, config: Path, proposal: "Proposal", json: bool) -> "LoadReport":
     """Make the list live; ends the command with the reasons when a guard holds it for a second person."""
-    from analyser.lists.trial import Proposal  # noqa: PLC0415 - the database libraries come with it
-    from schoolgate import listing  # noqa: PLC0415
+    from schoolgate import listing  # noqa: PLC0415 - the database libraries come with it
 
-    outcome, found = listing.load(paths, config, Proposal(name, str(source.absolute()), format_, category, kind.value))
+    outcome, found = listing.load(paths, config, proposal, confirm=None if json else _confirmed)
     if outcome.report is None:
         assert outcome.change is not None, "what is not live is held"
         if json:
@@ -106,21 +101,31 @@ def _load_or_hold(
     return outcome.report
 
 
+def _confirmed(found: "Preview") -> bool:
+    """Ask a person who watches whether categories that are given for allowing shall be loaded to block."""
+    asked = [one.message for one in found.objections if one.rule == "usage" and not one.blocks]
+    if not asked or not sys.stdin.isatty() or not terminal.terminal():
+        return True
+    for message in asked:
+        terminal.warn(f"  {message}")
+    return typer.confirm("Load them all the same?", default=False, err=True)
+
+
 @app.command("remove")
 def remove(name: Name, state: State = DEFAULT, config: Config = None) -> None:
     """Take a list away; sealed lists can't be taken away by this command."""
+    from analyser.lists.trial import Proposal  # noqa: PLC0415
+    from schoolgate import listing  # noqa: PLC0415
+
     paths = firstrun.existing(paths_of(state))
-    lists = wiring.library(paths)
-    if name not in {one.name for one in lists.status()} and name in {one.name for one in wiring.sealed_lists(paths)}:
+    if name not in {one.name for one in wiring.library(paths).status()} and name in {one.name for one in wiring.sealed_lists(paths)}:
         raise Problem(f"{name} is a sealed list, which no command takes away; `lists load {name} … --sealed` replaces it.")
-    lists.remove(name)
-    wiring.compile_lists(paths, config_of(paths, config))
-    wiring.audit(paths, operator(), "lists.remove", f"list:{name}", {})
+    listing.do(paths, config_of(paths, config), Proposal(name, act="remove"))
     terminal.say(f"Removed the list {name}.")
 
 
 @app.command("status")
-def status(state: State = DEFAULT, json: Json = False) -> None:
+def status(state: State = DEFAULT, config: Config = None, json: Json = False) -> None:
     """Show every list: entries, categories, refused lines, when it was loaded."""
     paths = firstrun.existing(paths_of(state))
     found = wiring.library(paths).status()
@@ -130,11 +135,13 @@ def status(state: State = DEFAULT, json: Json = False) -> None:
         lists = [*found, *kinds]
         terminal.json({"lists": lists})
         return
+    when = wiring.clock(config_of(paths, config))
     rows: list[tuple[str, ...]] = [
-        (one.name, one.kind, one.format, f"{one.entries:,}", f"{one.refused:,}", one.loaded, one.fault or _few(one.categories))
+        (one.name, "paused" if one.paused else one.kind, one.format, f"{one.entries:,}", f"{one.refused:,}", when(one.loaded),
+         one.fault or _few(one.categories))
         for one in found
-    ]
-    rows += [(one.name, "sealed", "digests", f"{one.entries:,}", "", one.loaded, "illegal") for one in sealed]
+    ]  # fmt: skip
+    rows += [(one.name, "sealed", "digests", f"{one.entries:,}", "", when(one.loaded), "illegal") for one in sealed]
     terminal.table(("list", "kind", "format", "entries", "refused", "loaded", "categories"), rows)
 
 
@@ -158,20 +165,14 @@ def _plain(answer: dict[str, Any]) -> str:
     return "\t".join(words)
 
 
-def _progress(title: str) -> AbstractContextManager[object]:
-    if not terminal.terminal():
-        return nullcontext()
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - for people only
-
-    progress = Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=terminal.console(), transient=True)
-    progress.add_task(title, total=None)
-    return progress
-
-
 def _tell(name: str, report: "LoadReport | SealedReport", seconds: float) -> None:
     terminal.say(f"Loaded {name}: {report.entries:,} {'entry' if report.entries == 1 else 'entries'} in {seconds:.1f} s.")
     if why := getattr(report, "why_format", ""):
         terminal.say(f"  Read as {getattr(report, 'format', '')}: {why}")
+    if getattr(report, "paused", False):
+        terminal.warn(f"  The list is paused and stays so: it blocks nothing before `schoolgate lists resume {name}`.")
+    for line in _usage(report):
+        terminal.say(f"  {line}")
     if not report.refused:
         return
     terminal.warn(f"  {report.refused:,} {'line was' if report.refused == 1 else 'lines were'} refused:")
@@ -182,6 +183,17 @@ def _tell(name: str, report: "LoadReport | SealedReport", seconds: float) -> Non
         terminal.warn(f"    {text}")
     if report.refused > SHOWN:
         terminal.warn(f"    … and {report.refused - SHOWN:,} more; --json names {len(shown):,} of them.")
+
+
+def _usage(report: "LoadReport | SealedReport") -> list[str]:
+    """Say what the publisher gives its categories for, where that is not simply for blocking."""
+    benign: tuple[str, ...] = getattr(report, "benign_categories", ())
+    disputed: dict[str, tuple[str, str]] = getattr(report, "disputed_categories", {})
+    lines = [f"Given by the publisher for allowing only (white): {', '.join(benign)}."] if benign else []
+    if disputed:
+        words = ", ".join(f"{name} ({own}; in global_usage {everywhere})" for name, (own, everywhere) in disputed.items())
+        lines.append(f"The publisher says two things of: {words}.")
+    return lines
 
 
 def _refusal(line: "RefusedLine") -> str:

@@ -73,12 +73,34 @@ def in_words(answer: dict[str, Any]) -> list[str]:
     lines = [f"{answer['url']}  for group {answer['group']}: {answer['action']}", answer["sentence"]]
     names = {"category": "category", "level": "level", "list": "list", "rule": "rule"}
     lines += [f"  {title}: {answer[key]}" for key, title in names.items() if answer[key] not in (None, 0)]
+    lines += [f"  {line}" for match in answer["matched"] for line in match_in_words(match)]
+    lines += [f"  {lowered_in_words(one)}" for one in answer["lowered"]]
     lines.append("Steps, in order; the first that answers decides:")
     for step in answer["steps"]:
         mark = "→" if step["decided"] else " "
         said = f"{step['action']}: {step['note']}" if step["action"] is not None else step["note"]
         lines.append(f"  {mark} {step['step'].replace('_', ' '):18} {said}")
     return lines
+
+
+def match_in_words(match: dict[str, Any]) -> list[str]:
+    """Return the lines that people read about one phrase that matched, or about what the second reader thinks."""
+    if match["kind"] == "model":
+        return [f"second reader: {match['title']}, level {match['level']}, {match['weight']} % sure ({match['phrase']})"]
+    what = f"{match['title']}, {match['kind']}" if match["kind"] else str(match["title"])
+    weight = f"level {match['level']}, weight {match['weight']} of {match['needed']} needed"
+    weight = f"lowers by {match['lowers']}" if match["lowers"] else weight
+    disguise = ", written in disguise" if match["disguised"] else ""
+    place = f"characters {match['start'] + 1} to {match['end']}" if match["end"] else "place unknown"
+    phrase = match["phrase"] if len(match["phrase"]) <= 80 else f"{match['phrase'][:77]}..."
+    lines = [f"phrase “{phrase}”: {what}, {weight}, {place}{disguise}"]
+    return [*lines, f"  “{match['quote']}”"] if match["quote"] else lines
+
+
+def lowered_in_words(one: dict[str, Any]) -> str:
+    """Return the line that people read about what made words less grave."""
+    by = {"phrases": "for the words ", "second-reader": "by the second reader: ", "site": "for the site: "}[one["by"]]
+    return f"{one['theme']}: {one['levels']} level{'s' if one['levels'] != 1 else ''} lower {by}{one['because']}"
 
 
 def moment_of(text: str | None, zone: tzinfo) -> float:

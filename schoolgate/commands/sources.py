@@ -3,42 +3,49 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
 
 from schoolgate import firstrun, listing, terminal, wiring
-from schoolgate.commands.lists import Kind, Name
-from schoolgate.commands.lists import app as lists_app
-from schoolgate.errors import Problem
+from schoolgate.commands.listoptions import (
+    Category,
+    Columns,
+    Exact,
+    Expressions,
+    Format,
+    Kind,
+    KindOption,
+    Licence,
+    Maps,
+    Name,
+    Publisher,
+    asked_columns,
+    asked_map,
+)  # fmt: skip
 from schoolgate.options import DEFAULT, Config, Json, State, config_of, operator, paths_of
 from schoolgate.paths import StatePaths
+from schoolgate.progress import progress
 
 if TYPE_CHECKING:
-    from analyser.lists.sources import Source
-    from analyser.lists.trial import Proposal
+    from analyser.lists.changes import Outcome
+    from analyser.lists.preview import Preview
 
 app = typer.Typer(help="Where lists come from: addresses that are fetched, or files of this machine.", no_args_is_help=True)
-lists_app.add_typer(app, name="sources")
 
 
 @app.command("add")
 def add(
     name: Name,
     address: Annotated[str, typer.Argument(help="https://…, or the path of a file or folder.")],
-    format: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option("--format", metavar="FORMAT", help="How it is written.", show_default="recognised from its content")
-    ] = None,
-    category: Annotated[str | None, typer.Option("--category", metavar="CATEGORY", help="Category of every entry.")] = None,
-    kind: Annotated[Kind, typer.Option("--kind", metavar="block|allow", help="What its entries mean.")] = Kind.BLOCK,
-    column: Annotated[
-        list[str] | None, typer.Option("--column", metavar="COLUMN=MEANING", help="CSV and JSON: which column is entry or category.")
-    ] = None,
-    exact: Annotated[
-        bool | None,
-        typer.Option("--exact/--sub-domains", help="Whether a host stands for itself alone.", show_default="as the format means it"),
-    ] = None,
+    format: Format = None,  # noqa: A002 - the option's name
+    category: Category = None,
+    kind: KindOption = Kind.BLOCK,
+    maps: Maps = None,
+    column: Columns = None,
+    exact: Exact = None,
+    expressions: Expressions = False,
     every: Annotated[
         int | None, typer.Option("--every", metavar="MINUTES", help="The console fetches it this often.", show_default="never by itself")
     ] = None,
@@ -46,8 +53,8 @@ def add(
         str | None,
         typer.Option("--not-between", metavar="HOUR-HOUR", help="Hours, UTC, in which its publisher asks not to be asked: 8-19."),
     ] = None,
-    publisher: Annotated[str, typer.Option("--publisher", metavar="NAME", help="Who publishes it.")] = "",
-    licence: Annotated[str, typer.Option("--licence", metavar="NAME", help="Its licence.")] = "",
+    publisher: Publisher = "",
+    licence: Licence = "",
     checksum: Annotated[str, typer.Option("--checksum", metavar="ADDRESS", help="The publisher's file of checksums.")] = "",
     signature: Annotated[str, typer.Option("--signature", metavar="ADDRESS", help="The publisher's Ed25519 or minisign signature.")] = "",
     public_key: Annotated[str, typer.Option("--public-key", metavar="KEY", help="The key that belongs to the signature.")] = "",
@@ -58,12 +65,9 @@ def add(
     from analyser.lists import sources
 
     paths = firstrun.existing(paths_of(state))
-    pairs = [pair.partition("=") for pair in column or ()]
-    if any(not key or not value for key, _, value in pairs):
-        raise Problem("Write --column as COLUMN=entry or COLUMN=category.")
     source = sources.Source(
         name=name, address=address, format=format, category=category, kind=kind.value, subdomains=None if exact is None else not exact,
-        columns={key: value for key, _, value in pairs} or None, every_minutes=every,
+        columns=asked_columns(column), every_minutes=every, expressions=expressions, categories=asked_map(maps),
         not_between=sources.Hours.read(not_between) if not_between is not None else None, publisher=publisher, licence=licence,
         checksum=checksum, signature=signature, public_key=public_key, plain_http=plain_http,
     )  # fmt: skip
@@ -73,8 +77,8 @@ def add(
 
 
 @app.command("list")
-def every_source(state: State = DEFAULT, json: Json = False) -> None:
-    """Show every source, and what its last run did."""
+def every_source(state: State = DEFAULT, config: Config = None, json: Json = False) -> None:
+    """Show every source, its category map, and what its last run did."""
     from analyser.lists import sources
 
     paths = firstrun.existing(paths_of(state))
@@ -85,17 +89,54 @@ def every_source(state: State = DEFAULT, json: Json = False) -> None:
             rows.append(
                 msgspec.to_builtins(sources.settings_of(row))
                 | {
-                    "fetched": _time(row.fetched), "next_fetch": _time(row.next_fetch), "failures": row.failures,
+                    "fetched": row.fetched, "next_fetch": row.next_fetch, "failures": row.failures,
                     "last_run": run.sentence if run is not None else None,
                 }
             )  # fmt: skip
     if json:
-        terminal.json({"sources": rows})
+        terminal.json({"sources": [row | {name: _time(row[name]) for name in ("fetched", "next_fetch")} for row in rows]})
         return
+    when = wiring.clock(config_of(paths, config))
     shown = [
-        (str(r["name"]), str(r["address"]), str(r["fetched"] or ""), str(r["next_fetch"] or ""), str(r["last_run"] or "")) for r in rows
-    ]
-    terminal.table(("source", "address", "fetched", "next", "last run"), shown)
+        (
+            str(r["name"]), str(r["address"]), r.get("format") or "recognised", _categories(r), r.get("publisher", ""),
+            r.get("licence", ""), when(r["fetched"]), when(r["next_fetch"]), str(r["last_run"] or ""),
+        ) for r in rows
+    ]  # fmt: skip
+    terminal.table(("source", "address", "format", "categories", "publisher", "licence", "fetched", "next", "last run"), shown)
+
+
+def _categories(source: dict[str, Any]) -> str:
+    mapped = ", ".join(f"{theirs} = {ours}" for theirs, ours in (source.get("categories") or {}).items())
+    return mapped or str(source.get("category") or "the publisher's")
+
+
+@app.command("runs")
+def runs(
+    name: Annotated[str | None, typer.Argument(help="One source; without a name all of them.")] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1_000, help="At most so many.")] = 50,
+    state: State = DEFAULT,
+    config: Config = None,
+    json: Json = False,
+) -> None:
+    """Show the report of each run of a fetch, the newest first: when, by whom, and what it did or why it could not."""
+    from analyser.lists import sources
+
+    paths = firstrun.existing(paths_of(state))
+    with wiring.casework_open(paths) as database, database.reading() as session:
+        found = [
+            {
+                "name": run.name, "started": run.started, "seconds": round(run.finished - run.started, 1), "by": run.started_by,
+                "result": run.result, "sentence": run.sentence, "bytes": run.bytes, "sha256": run.sha256,
+            }
+            for run in sources.runs(session, name, limit)
+        ]  # fmt: skip
+    if json:
+        terminal.json({"runs": [row | {"started": _time(float(str(row["started"])))} for row in found]})
+        return
+    when = wiring.clock(config_of(paths, config))
+    shown = [(str(r["name"]), when(float(str(r["started"]))), str(r["by"]), str(r["result"]), str(r["sentence"])) for r in found]
+    terminal.table(("source", "started", "by", "result", "report"), shown)
 
 
 @app.command("remove")
@@ -110,7 +151,6 @@ def remove(name: Name, state: State = DEFAULT) -> None:
     terminal.say(f"Forgot the source {name}.")
 
 
-@lists_app.command("fetch")
 def fetch_command(
     name: Annotated[str | None, typer.Argument(help="One source; without a name all of them.")] = None,
     load: Annotated[bool, typer.Option("--load", help="Make it live, unless a guard holds it for a second person.")] = False,
@@ -141,8 +181,10 @@ def _fetch_one(paths: StatePaths, config: Path, name: str, load: bool, any_hour:
 
     actor = GATEWAY if scheduled else wiring.os_actor(operator())
     try:
-        with wiring.casework_open(paths) as database:
-            report = fetch.fetch(database, paths.lists, name, actor, any_hour=any_hour)
+        with wiring.casework_open(paths) as database, progress(f"Fetching {name}") as shown:
+            report = fetch.fetch(
+                database, paths.lists, name, actor, any_hour=any_hour, trusted=wiring.trusted_ca(config), tell=shown.reached
+            )  # fmt: skip
     except FetchError as error:
         if json:
             terminal.json({"name": name, "result": "failed", "sentence": str(error)})
@@ -156,6 +198,7 @@ def _fetch_one(paths: StatePaths, config: Path, name: str, load: bool, any_hour:
 
 def _offer(paths: StatePaths, config: Path, name: str, scheduled: bool) -> bool:
     """Make live what was fetched, unless it is live or held already; returns whether nothing failed."""
+    from analyser.casework.people import GATEWAY
     from analyser.lists import fetch, sources
     from blocklists.errors import ListError
 
@@ -167,27 +210,32 @@ def _offer(paths: StatePaths, config: Path, name: str, scheduled: bool) -> bool:
         return True
     try:
         # Of a refresh by the clock, whoever wrote the source down is the first person.
-        outcome, found = listing.load(paths, config, proposal_of(source, path), row.created_by if scheduled else None)
-    except ListError as error:
-        terminal.complain(str(error))
+        proposal = fetch.proposal_of(source, path, scheduled=scheduled)
+        outcome, found = listing.load(paths, config, proposal, row.created_by if scheduled else None)
+    except (ListError, OSError) as error:
+        sentence = str(error) if isinstance(error, ListError) else wiring.sentence_of(error) or str(error)
+        with wiring.casework_open(paths) as database:
+            fetch.note_failure(database, name, wiring.os_actor(operator()) if not scheduled else GATEWAY, sentence)
+        terminal.complain(sentence)
         return False
     with wiring.casework_open(paths) as database, database.session() as session:
         sources.find(session, name).offered_sha256 = row.fetched_sha256
+        sources.note_outcome(session, name, _done(name, outcome, found))
     if outcome.change is not None:
         terminal.warn(listing.held_sentence(found, outcome.change))
     elif outcome.report is not None:
-        terminal.say(f"Loaded {name}: {outcome.report.entries:,} entries, {found.change.added:,} new, {found.change.removed:,} gone.")
+        terminal.say(_done(name, outcome, found))
+        for line in listing.warnings(found):
+            terminal.warn(f"  {line}")
     return True
 
 
-def proposal_of(source: "Source", path: Path) -> "Proposal":
-    """Return the fetched file of a source as something to try."""
-    from analyser.lists.trial import Proposal
-
-    return Proposal(
-        source.name, str(path), source.format, source.category, source.kind, source.subdomains, source.columns, source.publisher,
-        source.licence,
-    )  # fmt: skip
+def _done(name: str, outcome: "Outcome", found: "Preview") -> str:
+    """Say what became of what was fetched."""
+    if outcome.report is None:
+        return f"It waits for a second person as number {outcome.change}."
+    paused = ", and is paused" if found.paused else ""
+    return f"Loaded {name}: {outcome.report.entries:,} entries, {found.change.added:,} new, {found.change.removed:,} gone{paused}."
 
 
 def _time(seconds: float | None) -> str | None:

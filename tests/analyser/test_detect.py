@@ -38,6 +38,14 @@ def test_a_grave_match_on_an_allowed_page_says_that_it_was_not_blocked(detectors
     assert draft.subject_kind == "address"
 
 
+def test_a_grave_match_in_an_answer_that_streams_says_so(detectors, make_event):
+    for more in ({"method": "MESSAGE"}, {"media_type": "text/event-stream"}):
+        event = make_event(level=5, action="block", reason="page-text", category="suicide", host=f"{len(more)}.example", **more)
+        (draft,) = Detectors(lambda category: THEMES.get(category, category or "other")).feed([event])
+        assert "was sent an answer or a message on" in draft.why
+        assert "that speaks of self harm" in draft.why
+
+
 def test_what_is_below_level_four_is_no_alert_by_itself(detectors, make_event):
     assert detectors.feed([blocked(make_event, 0, level=3), make_event(1), make_event(2, level=3, action="log", reason="list")]) == []
 

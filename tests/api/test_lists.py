@@ -1,11 +1,14 @@
 """Lists at the console: who may look, who may approve, and that no path and no name gets in or out."""
 
+from contextlib import closing
 from pathlib import Path
 
-from analyser.lists import changes
+from analyser.casework.people import Actor
+from analyser.lists import changes, fetch, sources
 from analyser.lists.preview import preview
 from analyser.lists.trial import Proposal, trial
 from blocklists.library import Library
+from blocklists.url import canonicalise
 
 
 def held(world, name="held", entry="www.childline.org.uk"):
@@ -53,3 +56,93 @@ def test_the_command_line_alone_names_a_folder_and_only_one_on_trial(world):
         with world.client("technician") as client:
             assert client.post("/api/v1/list-preview", json=body).status_code == 403
             assert client.post("/api/v1/list-preview", json={"name": "more"}).status_code == 422
+
+
+def proposed(world, proposal, proposer="os:ann"):
+    with trial(Library(world.root / "lists"), proposal) as tried:
+        tried.compile()
+        found = preview(tried, world.analyser.ruleset.policy, None, second_person=True)
+        return changes.offer(world.analyser.casework, tried, found, proposer).change
+
+
+def test_the_page_shows_what_waits_and_why_and_somebody_else_approves_it(world):
+    number = held(world, "page-held")
+    client, _ = world.browser("headteacher")
+    with closing(client):
+        shown = client.get("/lists").text
+        assert "page-held" in shown
+        assert "would block www.childline.org.uk" in shown
+        assert f'formaction="/lists/changes/{number}/approve"' in shown
+        answer = client.post(f"/lists/changes/{number}/approve", data={"note": "seen with the lead"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/lists?done=approved")
+        assert "“seen with the lead”" in client.get("/lists").text
+        assert client.post(f"/lists/changes/{number}/approve").status_code == 409
+
+
+def test_whoever_made_a_change_may_only_take_it_back(world):
+    client, name = world.browser("technician")
+    number = proposed(world, Proposal("bets", act="remove"), Actor("account", name).written)
+    with closing(client):
+        shown = client.get("/lists").text
+        assert "You made this change yourself" in shown
+        assert f"/lists/changes/{number}/approve" not in shown
+        assert client.post(f"/lists/changes/{number}/approve").status_code == 403
+        assert client.post(f"/lists/changes/{number}/refuse").status_code == 303
+    assert "bets" in {one.name for one in Library(world.root / "lists").status()}
+
+
+def test_a_removal_that_somebody_else_approves_is_in_force_for_the_gateway(world):
+    path = world.root / "short.txt"
+    path.write_text("short-lived.test\n")
+    library = Library(world.root / "lists")
+    library.load("short", path, "domains", "gambling")
+    library.compile()
+    url = canonicalise("https://short-lived.test/")
+    world.eventually(lambda: world.analyser.ruleset.lists.lookup(url))
+    number = proposed(world, Proposal("short", act="remove"))
+    with world.client("dsl") as client:
+        [change] = [one for one in client.get("/api/v1/list-changes").json()["list_changes"] if one["id"] == number]
+        assert (change["act"], change["objections"][0]["rule"]) == ("remove", "opens")
+        assert client.post(f"/api/v1/list-changes/{number}/approve").status_code == 200
+    world.eventually(lambda: not world.analyser.ruleset.lists.lookup(url))
+
+
+def test_teachers_and_governors_see_neither_the_page_nor_sources_nor_runs(world):
+    for role in ("teacher", "governor"):
+        with world.client(role) as client:
+            for path in ("/lists", "/api/v1/list-sources", "/api/v1/list-runs"):
+                assert client.get(path).status_code == 403, path
+
+
+def test_sources_and_runs_are_shown_with_what_the_last_run_did(world):
+    path = world.root / "sourced.txt"
+    path.write_text("sourced.test\n")
+    ann = Actor("os", "ann")
+    with world.analyser.casework.session() as session:
+        sources.add(session, ann, sources.Source("sourced", str(path), "domains", "gambling", publisher="The publisher"))
+    fetch.fetch(world.analyser.casework, world.root / "lists", "sourced", ann)
+    with world.client("technician") as client:
+        [source] = [one for one in client.get("/api/v1/list-sources").json()["list_sources"] if one["name"] == "sourced"]
+        assert (source["publisher"], source["last_run"]["result"]) == ("The publisher", "fetched")
+        assert source["fetched"].endswith("Z")
+        [run] = client.get("/api/v1/list-runs", params={"name": "sourced"}).json()["list_runs"]
+        assert run["by"] == "os:ann"
+        assert "Fetched sourced: 13 bytes" in client.get("/lists", headers={"accept": "text/html"}).text
+
+
+def test_a_failed_refresh_is_said_once_in_health_and_alerts(world):
+    with world.analyser.casework.session() as session:
+        sources.add(session, Actor("os", "ann"), sources.Source("lost", "https://127.0.0.1:9/list.txt", "domains", "x", every_minutes=60))
+    fetch.note_failure(world.analyser.casework, "lost", Actor("gateway", "gateway"), "It could not be reached.")
+
+    def problems():
+        with world.client("dsl") as client:
+            return [one["sentence"] for one in client.get("/api/v1/health").json()["problems"] if one["cause"] == "lists"]
+
+    world.eventually(problems)
+    assert problems() == ["The list lost could not be refreshed, the one that is there stays: It could not be reached."]
+    world.eventually(lambda: [a for a in world.alerts() if a["theme"] == "gateway-lists"])
+    assert len([a for a in world.alerts() if a["theme"] == "gateway-lists"]) == 1
+    with world.analyser.casework.session() as session:
+        sources.remove(session, Actor("os", "ann"), "lost")
+    world.eventually(lambda: not problems())

@@ -1,5 +1,6 @@
 """Broken and hostile input: a clear error or a refusal with its line, bounded memory, and the old index still there."""
 
+import contextlib
 import gzip
 import io
 import resource
@@ -101,6 +102,51 @@ def test_a_line_of_ten_megabytes_is_refused_with_its_number(tmp_path: Path, name
     path.write_bytes(b"\n" + b"a" * 10_000_000 + b"\n")
     items = list(FORMATS[name].read(path, Options("c")))
     assert [(item.line, len(item.text) <= 120) for item in items if isinstance(item, Refused)] == [(2, True)]
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"a":[{"\xffdomain":"a.test","category":"x"},{"url":"http://b.test/x"}]}', b'[{"domain":"b.test","note":"caf\xe9"}]']
+)
+def test_json_in_latin_1_is_read_as_other_lists_are(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "list.json"
+    path.write_bytes(data)
+    found = [item.item if isinstance(item, InCategory) else item for item in FORMATS["json"].read(path, Options("c"))]
+    assert [item.text for item in found if isinstance(item, Entry)][-1].startswith("b.test")
+
+
+def test_an_address_with_a_zone_is_refused_and_one_inside_ipv6_is_the_ipv4_address(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    path.write_text("2::%02\nfe80::1%lo0\n64:ff9b::c000:201\n::ffff:192.0.2.1\n64:ff9b::c000:200/120\n")
+    items = list(FORMATS["networks"].read(path, Options("c")))
+    assert [item.line for item in items if isinstance(item, Refused)] == [1, 2]
+    assert [item.text for item in items if isinstance(item, Entry)] == ["192.0.2.1", "192.0.2.1", "192.0.2.0/24"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("data", [b"\x1f\x8b\x08", b"\x1f\x8b\x08\xff\x25k\x03K\xc9", b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"])
+def test_a_packed_file_that_stops_in_its_header_is_one_error(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / "list"
+    path.write_bytes(data)
+    with contextlib.suppress(ListError):
+        check(FORMATS[name].read(path, Options("c")))
+    with pytest.raises(ListError, match="list"):
+        detect(path)
+
+
+@pytest.mark.parametrize("member", ["global_usage", "a/usage", "a/domains", "a/urls", "a/expressions"])
+def test_an_archive_that_ends_before_a_member_is_one_error(tmp_path: Path, member: str) -> None:
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as file:
+        for name in ("b/domains", member):
+            info = tarfile.TarInfo(f"blacklists/{name}")
+            info.size = 600
+            file.addfile(info, io.BytesIO(b"good.test\n" * 60))
+    cut = whole.getvalue().rindex(b"blacklists") + 512
+    for packed in (whole.getvalue()[:cut], gzip.compress(whole.getvalue()[:cut]), gzip.compress(whole.getvalue()[: cut + 300])):
+        path = tmp_path / "b.tar.gz"
+        path.write_bytes(packed)
+        with pytest.raises(ListError, match=r"b\.tar\.gz"):
+            list(FORMATS["ut1"].read(path, Options(expressions=True)))
 
 
 def test_nul_bytes_inside_plain_lines_are_refused_with_their_number(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ def plain_index(extra: Callable[[Compiler], None] = lambda _: None) -> ListIndex
     compiler.add(Label("a", "games", "path"), [b"p.test/a/b", b"p.test/", b"example.com/x", b"b.test/a/b/c/d"])
     compiler.add(Label("a", "games", "url"), [b"p.test/q?id=1"])
     extra(compiler)
-    return ListIndex(compiler.to_bytes(), "test")
+    return ListIndex.of(compiler.to_bytes(), "test")
 
 
 def special(compiler: Compiler) -> None:
     compiler.add_lines(Label("n", "vpn", "network"), b"10.1.0.0/16\n2001:db8::/32\n")
-    compiler.add_exceptions("a", "domain", [b"good.example.com"])
+    compiler.add_exceptions("a", "domain", [b"good.example.com", b"far.down.example.com"])
     compiler.add_exceptions("b", "host", [b"example.com"])
 
 
@@ -42,6 +42,7 @@ hosts = st.sampled_from(
         "example.com", "www.example.com", "good.example.com", "x.good.example.com", "b.test", "www.b.test", "p.test", "www7.p.test",
         "c.test",
         "www.c.test", "a.b.c.d.e.example.com", "10.1.2.3", "10.1.9.9", "[2001:db8::5]", "other.net", "com", "ftp.p.test", "webmail.p.test",
+        "x.far.down.example.com", "down.example.com",
     ]
 )  # fmt: skip
 paths = st.sampled_from(["/", "/a", "/a/b", "/a/b/", "/a/b/c/d/e", "/a/bc", "/q?id=1", "/q?id=2", "/x/y?a/b.c", "/q", "/?q", "/x"])

@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blocklists.batch import BatchLookup, UrlBatch
 from blocklists.compiler import Compiler
 from blocklists.errors import IndexDamagedError
+from blocklists.host import bare_host
 from blocklists.index import ListHit, ListIndex
 from blocklists.layout import Label
 from blocklists.url import canonicalise
@@ -102,7 +104,7 @@ def test_deep_paths_are_found_below_a_listed_domain(index: ListIndex) -> None:
 def test_digest_entries_match_their_expression(tmp_path: Path) -> None:
     compiler = Compiler()
     compiler.add_hashes(Label("h", "malware", "hash"), [hashlib.sha256(e).digest() for e in (b"evil.test/", b"x.test/a/b.html")])
-    index = ListIndex(compiler.to_bytes(), "test")
+    index = ListIndex.of(compiler.to_bytes(), "test")
     assert index.lookup(canonicalise("http://a.evil.test/x")) == [ListHit("h", "malware", "domain", "evil.test/")]
     assert index.lookup(canonicalise("http://x.test/a/b.html?q")) == [ListHit("h", "malware", "url", "x.test/a/b.html")]
     assert index.lookup(canonicalise("http://x.test/a/")) == []
@@ -137,22 +139,89 @@ def test_every_cut_and_every_flipped_byte_is_refused(tmp_path: Path) -> None:
             ListIndex.open(path)
 
 
+def test_a_file_that_was_cut_short_in_place_is_noticed(tmp_path: Path) -> None:
+    compiler = Compiler()
+    compiler.add(Label("one", "games", "domain"), DOMAINS)
+    path = tmp_path / "lists.idx"
+    compiler.write(path)
+    index = ListIndex.open(path)
+    index.check()
+    with path.open("r+b") as file:
+        file.truncate(80)
+    with pytest.raises(IndexDamagedError, match="cut short"):
+        index.check()
+    index.close()
+
+
 labels = st.sampled_from(["a", "b", "example", "www", "x-1"])
 hosts = st.lists(labels, min_size=2, max_size=4).map(".".join)
 
 
-@given(st.lists(hosts, max_size=30), st.lists(hosts, max_size=30), st.lists(hosts, min_size=1, max_size=30))
-def test_hits_are_exactly_those_of_a_plain_search(first: list[str], second: list[str], asked: list[str]) -> None:
-    compiler = Compiler()
-    compiler.add(Label("one", "c", "domain"), [host.encode() for host in first])
-    compiler.add(Label("two", "c", "host"), [host.encode() for host in second])
-    index = ListIndex(compiler.to_bytes(), "test")
-    for host in asked:
+@pytest.mark.parametrize("room", [1_000_000, 0], ids=["with marks", "without room for marks"])
+@given(st.lists(hosts, max_size=30), st.lists(hosts, max_size=30), st.lists(hosts, max_size=5), st.lists(hosts, min_size=1, max_size=30))
+def test_hits_are_exactly_those_of_a_plain_search(
+    room: int, first: list[str], second: list[str], paths: list[str], asked: list[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("blocklists.compiler.SMALL", room)
+        patch.setattr("blocklists.compiler.MOST_LOAD", 0)
+        compiler = Compiler()
+        compiler.add(Label("one", "c", "domain"), [host.encode() for host in first])
+        compiler.add(Label("two", "c", "host"), [host.encode() for host in second])
+        compiler.add(Label("three", "c", "path"), [host.removeprefix("www.").encode() + b"/" for host in paths])
+        index = ListIndex.of(compiler.to_bytes(), "test")
+    assert index.meta.marked == (room > 0 or not (first or second or paths))
+    batch = BatchLookup(index).find(UrlBatch.of([host + "/" for host in asked]))
+    batched = {(int(row), index.meta.labels[number].list) for row, number in zip(batch.rows, batch.labels, strict=True)}
+    single = set()
+    bare_paths = {host.removeprefix("www.") for host in paths}
+    for row, host in enumerate(asked):
         want = {("one", suffix) for suffix in first if host == suffix or host.endswith("." + suffix)}
         want |= {("two", other) for other in second if other == host}
+        bare = bare_host(host)
+        want |= {("three", bare + "/")} if bare in bare_paths else set()
         hits = index.lookup(canonicalise(f"http://{host}/"))
         assert {(hit.list, hit.entry) for hit in hits} == want
         assert len(hits) == len(want)
+        single |= {(row, hit.list) for hit in hits}
+    assert batched == single
+
+
+def test_files_of_the_first_version_are_read() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("blocklists.compiler.SMALL", 0)
+        patch.setattr("blocklists.compiler.MOST_LOAD", 0)
+        patch.setattr("blocklists.layout.VERSION", 1)
+        compiler = Compiler()
+        compiler.add(Label("one", "games", "domain"), DOMAINS)
+        index = ListIndex.of(compiler.to_bytes(), "test")
+    assert found(index, "http://a.bad.example.org/") == {"one domain bad.example.org"}
+    assert found(index, "http://x.example.org/") == set()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("blocklists.layout.VERSION", 9)
+        data = Compiler().to_bytes()
+    with pytest.raises(IndexDamagedError, match="of this version"):
+        ListIndex.of(data, "test")
+
+
+def test_the_nearest_entry_comes_first(index: ListIndex) -> None:
+    compiler = Compiler()
+    compiler.add(Label("one", "far", "domain"), [b"example.com"])
+    compiler.add(Label("one", "near", "domain"), [b"a.b.example.com"])
+    index = ListIndex.of(compiler.to_bytes(), "test")
+    assert [hit.category for hit in index.lookup(canonicalise("http://x.a.b.example.com/"))] == ["near", "far"]
+
+
+def test_a_table_keeps_its_size_where_the_parents_of_its_entries_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blocklists.compiler.SMALL", 0)
+    compiler = Compiler()
+    compiler.add(Label("one", "c", "domain"), [b"a.h%d.example" % number for number in range(10_000)])
+    data = compiler.to_bytes()
+    assert len(data) <= 16 * 10_000 + 4096
+    index = ListIndex.of(data, "test")
+    assert not index.meta.marked
+    assert found(index, "http://x.a.h77.example/") == {"one domain a.h77.example"}
+    assert found(index, "http://x.h77.example/") == set()
 
 
 def test_entries_take_at_most_sixteen_bytes(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ import pytest
 from blocklists.formats.detect import detect
 from blocklists.host import is_public_suffix
 from blocklists.index import ListIndex
-from blocklists.library import Library, LoadReport
+from blocklists.library import Library
+from blocklists.reports import LoadReport
 from blocklists.stored import read_sections
 from blocklists.url import CanonicalUrl, canonicalise
 
@@ -202,7 +203,8 @@ def test_every_list_is_recognised_and_has_as_many_entries_as_an_independent_coun
     category = None if format_ in ("ut1", "v2fly", "nextdns", "exclusions") else "c"
     report = Library(tmp_path).load("l", path, None, category)
     if format_ not in ("v2fly", "adblock"):  # v2fly: its includes are counted below; AdBlock: refused rules are no entries
-        assert report.entries + report.refused + report.skipped == counted(path, format_)
+        # What a tree skips are whole files of expressions, which nobody asked for.
+        assert report.entries + report.refused + (report.skipped if format_ != "ut1" else 0) == counted(path, format_)
     assert report.refused <= report.entries * 0.03
 
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocklists.errors import ListError, SealedListError
-from blocklists.sealed import REGISTRY, SealedLists, digest_url, install_test_list, load_sealed
+from blocklists.sealed import REGISTRY, SealedLists, digest_url, install_test_list, load_sealed, old_lists
 from blocklists.url import canonicalise
+from schoolgate import firstrun
+from schoolgate.paths import StatePaths
 
 ENTRIES = "bad.test\nhttps://pages.test/a/Page.html\npages.test/folder/\npages.test/q?id=1\ncom\n"
 
@@ -178,3 +183,83 @@ def _property_lists(factory: pytest.TempPathFactory) -> SealedLists:
         load_sealed(folder / "sealed", "iwf", folder / "source")
         _CACHE.append(SealedLists.open(folder / "sealed"))
     return _CACHE[0]
+
+
+def test_each_list_has_a_canary_of_its_own_that_stays_when_the_list_is_loaded_again(folder: Path, tmp_path: Path) -> None:
+    source = tmp_path / "other.txt"
+    source.write_text("worse.test\n")
+    load_sealed(folder, "ctiru", source)
+    lists = SealedLists.open(folder)
+    assert set(lists.canaries) == {"iwf", "ctiru"}
+    assert len(set(lists.canaries.values())) == 2
+    for name, host in lists.canaries.items():
+        assert lists.find(canonicalise(f"https://{host}/any")) == name
+    assert lists.deaf() == []
+    assert load_sealed(folder, "ctiru", source).entries == 1, "the canary is not counted among the publisher's entries"
+    assert SealedLists.open(folder).canaries == lists.canaries
+
+
+def test_a_list_that_does_not_find_its_canary_is_named(folder: Path) -> None:
+    lists = SealedLists.open(folder)
+    lists._digests.clear()
+    assert lists.deaf() == ["iwf"]
+
+
+def test_lists_of_an_earlier_release_have_no_canary_and_open(folder: Path) -> None:
+    registry = json.loads((folder / REGISTRY).read_bytes())
+    [entry] = registry["lists"]
+    body = (folder / entry["file"]).read_bytes()
+    own = hashlib.sha256(f"{entry['canary']}/".encode()).digest()
+    kept = b"".join(body[at : at + 32] for at in range(0, len(body), 32) if body[at : at + 32] != own)
+    (folder / entry["file"]).write_bytes(kept)
+    entry |= {"sha256": hashlib.sha256(kept).hexdigest()}
+    del entry["canary"]
+    (folder / REGISTRY).write_text(json.dumps(registry))
+    lists = SealedLists.open(folder)
+    lists.check()
+    assert (lists.canaries, lists.find(canonicalise("http://bad.test/"))) == ({}, "iwf")
+
+
+def test_a_list_is_old_after_a_day_and_a_half_and_the_products_own_never(folder: Path) -> None:
+    install_test_list(folder)
+    entries = SealedLists.open(folder).entries
+    loaded = datetime.fromisoformat(entries[0].loaded).timestamp()
+    assert old_lists(entries, loaded + 36 * 3600) == []
+    assert old_lists(entries, loaded + 36 * 3600 + 1) == [("iwf", 36 * 3600 + 1)]
+
+
+SECRET = "do-not-show-this-name"
+
+
+CASES = (
+    (f"{SECRET}.test\n", "plain"), (f"http://[{SECRET}\n", "plain"), (f"{SECRET}.test\n", "sha256"), (f"{SECRET}.test\n", "hosts"),
+    (f"{SECRET}\0.test\n{SECRET} x\n{SECRET}.test/a\n", "plain"), (f"{SECRET}.test\n".encode("utf-16").decode("latin-1"), "plain"),
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_command_and_no_file_shows_an_entry_not_even_in_errors(tmp_path: Path) -> None:
+    paths = StatePaths(tmp_path / "state")
+    firstrun.prepare(paths, paths.policy, lambda _: None, lambda _: None)
+    source = tmp_path / "members-only.txt"
+
+    def shown(*arguments: str) -> str:
+        command = [sys.executable, "-m", "schoolgate", *arguments, "--state", str(paths.root)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        return done.stdout + done.stderr
+
+    for number, (text, format_) in enumerate(CASES):
+        source.write_bytes(text.encode("latin-1"))
+        said = shown("lists", "load", f"iwf{number}", str(source), "--sealed", "--format", format_, "--json")
+        assert said
+        assert SECRET not in said, (number, said)
+    said = shown("lists", "status", "--json") + shown("lists", "search", SECRET[:12])
+    assert SECRET not in said
+    canaries = SealedLists.open(paths.sealed).canaries
+    assert {"iwf0", "iwf4"} <= set(canaries)
+    assert not any(host in said for host in canaries.values())
+    for path in paths.root.rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+            assert SECRET.encode("utf-16-le") not in path.read_bytes(), path

@@ -23,7 +23,7 @@ def compiled() -> ListIndex:
     compiler.add(Label("l", "c", "domain"), [b"listed.test", b"xn--bcher-kva.test", b"10.20.30.40", b"[2001:db8::a14:1e28]"])
     compiler.add(Label("l", "c", "path"), [b"paths.test/some/Page.html"])
     compiler.add(Label("l", "c", "url"), [b"paths.test/q?id=a b".replace(b" ", b"%20")])
-    return ListIndex(compiler.to_bytes(), "test")
+    return ListIndex.of(compiler.to_bytes(), "test")
 
 
 INDEX = compiled()

@@ -158,6 +158,9 @@ def test_raw_query_keeps_escapes_inside_values() -> None:
     url = canonicalise("https://www.google.com/search?q=tom%26jerry")
     assert url.query == "q=tom&jerry"
     assert url.raw_query == "q=tom%26jerry"
+    assert url.sent.endswith("?q=tom%26jerry")
+    assert url.path_and_sent_query.endswith("?q=tom%26jerry")
+    assert canonicalise(url.sent) == url
 
 
 def test_host_suffixes_stop_at_two_labels_and_spare_addresses() -> None:

@@ -17,7 +17,7 @@ from schoolgate.paths import StatePaths
 ROOT = Path(__file__).parent.parent.parent
 PAGES = ("technician.md", "dsl.md")
 STARTS = ("schoolgate account", "schoolgate lists", "schoolgate check", "schoolgate explain", "schoolgate events", "schoolgate audit",
-          "schoolgate token", "echo ")  # fmt: skip
+          "schoolgate token", "schoolgate keywords", "echo ")  # fmt: skip
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -43,6 +43,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
             archive.addfile(member, io.BytesIO(data))
     (folder / "block.txt").write_text("poker.test\n")
     (folder / "allow.txt").write_text("help.test\n")
+    (folder / "words.csv").write_text("phrase,context,action,level,match,category\nnobody likes jenny,typed,alert,4,whole,Unkind words\n")
     (folder / "iwf-hashes.txt").write_text(hashlib.sha256(b"sealed-here.test/").hexdigest() + "\n")
     program = folder / "bin" / "schoolgate"
     program.parent.mkdir()

@@ -45,7 +45,7 @@ def test_commands_that_the_pages_show_exist_with_their_options() -> None:
     wrong = []
     for page in PAGES:
         for shown in re.findall(
-            r"schoolgate (?:--verbose )?((?:account|lists|token|audit) [a-z]+|[a-z]+)((?: [^\n`]*)?)", page.read_text()
+            r"schoolgate (?:--verbose )?((?:account|lists|keywords|token|audit) [a-z]+|[a-z]+)((?: [^\n`]*)?)", page.read_text()
         ):
             command, rest = shown[0], shown[1]
             section = next((text for head, text in sections.items() if head == command or head.startswith(command + " ")), None)

@@ -4,8 +4,10 @@ Run as `python origin.py HTTP_PORT HTTPS_PORT CERT KEY`; prints `ready` when bot
 """
 
 import asyncio
+import base64
 import json
 import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -49,6 +51,9 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await receive()
         await send({"type": "websocket.accept"})
+        if scope["path"] == "/say":
+            await say(json.loads(base64.b64decode((await receive())["text"])), send)
+            return
         while (message := await receive())["type"] == "websocket.receive":
             await send({"type": "websocket.send", "text": message.get("text"), "bytes": message.get("bytes")})
         return
@@ -76,11 +81,41 @@ async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         for _ in range(size // len(chunk)):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body"})
+    elif path == "/stream":
+        wanted = json.loads(body)
+        # Packed, the gateway does not take what the site is to say for what somebody typed.
+        await stream(json.loads(base64.b64decode(wanted["packed"])) if "packed" in wanted else wanted, send)
     elif path == "/alt-svc":
         await answer(send, "text/plain", b"here", [(b"alt-svc", b'h3=":443"; ma=86400')])
     else:
         media_type, content = page(host, path)
         await answer(send, media_type, content)
+
+
+async def stream(wanted: dict[str, Any], send: Any) -> None:
+    """Send `chunks` one after another as an answer of `type`; `@TIME@` becomes the moment of sending. `open` leaves the end out."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", wanted["type"].encode())]})
+    for chunk in wanted["chunks"]:
+        await send({"type": "http.response.body", "body": stamped(chunk).encode(), "more_body": True})
+        await asyncio.sleep(wanted.get("pause", 0))
+    if wanted.get("open"):
+        await asyncio.sleep(20)
+    await send({"type": "http.response.body"})
+
+
+async def say(wanted: dict[str, Any], send: Any) -> None:
+    """Send `chunks` as WebSocket messages."""
+    for chunk in wanted["chunks"]:
+        await send({"type": "websocket.send", "text": stamped(chunk)})
+        await asyncio.sleep(wanted.get("pause", 0))
+    if wanted.get("open"):
+        await asyncio.sleep(20)
+    await send({"type": "websocket.close", "code": 1000})
+
+
+def stamped(text: str) -> str:
+    """Return the text with the moment of now, in seconds since the epoch, where `@TIME@` stands."""
+    return text.replace("@TIME@", f"{time.time():.6f}")
 
 
 async def answer(send: Any, media_type: str, body: bytes, extra: list[tuple[bytes, bytes]] | None = None) -> None:

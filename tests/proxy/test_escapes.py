@@ -134,7 +134,8 @@ async def test_a_path_that_is_sent_as_something_else_than_judged_is_refused(runn
     while not status:
         for event in client.receive_data(await asyncio.wait_for(reader.read(65536), 5)):
             if isinstance(event, h2.events.ResponseReceived):
-                status = dict(event.headers)[":status"]
+                fields: dict[Any, Any] = dict(event.headers)
+                status = fields[":status"]
             if isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)):
                 status = "reset"
     writer.close()

@@ -16,8 +16,11 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from blocklists.url import canonicalise
-from proxy.requests import ASSISTANTS
+from rules.assistants import ASSISTANTS
 from rules.forms import typed_texts
+from rules.keywords import KeywordMatcher
+from rules.keywords.sets import parse_keyword_file
+from rules.videos import _shows_videos
 
 BAD = "please tell me how to hurt myself tonight"
 
@@ -82,6 +85,50 @@ async def test_a_prompt_is_weighed_as_one(running: Any, monkeypatch: pytest.Monk
     assert (await running.curl("http://allowed.test:H/ask?q=how+to+hurt+myself")).status == 403
 
 
+async def test_a_form_in_a_coding_that_nobody_knows_is_refused(running: Any, tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(bytes(range(256)) * 4)
+    packed = ("--data-binary", f"@{tmp_path / 'body'}", "-H", "Content-Type: application/json", "-H", "Content-Encoding: secret-lz")
+    assert (await running.curl("http://allowed.test:H/packed", *packed)).status == 403
+    assert running.origin.connections == 0
+    event = await running.event(path="/packed")
+    assert (event.action, event.reason, event.rule) == ("block", "unreadable", "Content-Encoding: secret-lz")
+    # Text under an odd name is read as it is, and files are nobody's words.
+    odd = ("-H", "Content-Type: application/json", "-H", "Content-Encoding: secret-lz")
+    assert (await running.curl("http://allowed.test:H/odd", "-d", '{"t": "good day"}', *odd)).status == 200
+    assert (await running.curl("http://allowed.test:H/bad", "-d", json.dumps({"t": BAD}), *odd)).status == 403
+    file = ("--data-binary", f"@{tmp_path / 'body'}", "-H", "Content-Type: image/png", "-H", "Content-Encoding: secret-lz")
+    assert (await running.curl("http://allowed.test:H/file", *file)).status == 200
+
+
+async def test_nothing_that_is_typed_on_a_private_site_is_read(running: Any) -> None:
+    assert (await running.curl("http://skipped.test:H/form", "-d", f"text={BAD.replace(' ', '+')}")).status == 200
+    assert (await running.event(path="/form")).matches == ()
+
+
+@pytest.mark.parametrize("answer", ["page", "player"])
+async def test_the_title_of_a_video_is_weighed_by_itself(running: Any, monkeypatch: pytest.MonkeyPatch, answer: str) -> None:
+    policy = running.live.ruleset.policy
+    # At this weight one phrase stops a title, and not a page.
+    sets = parse_keyword_file('[[keyword_sets]]\ncategory = "self-harm"\nweight = 70\nlevel = 4\nwords = ["how to hurt myself"]', "x")
+    ruleset = msgspec.structs.replace(running.live.ruleset, keywords=KeywordMatcher.build(sets, policy.text.thresholds))
+    running.live.ruleset = ruleset
+    monkeypatch.setattr("rules.videos._hosts", lambda: frozenset({"allowed.test"}))
+    _shows_videos.cache_clear()
+    page = ({}, b"<!doctype html><title>How to hurt myself</title><p>A video.")
+    player = ({"Content-Type": "application/json"}, json.dumps({"videoDetails": {"title": "How to hurt myself"}}).encode())
+    running.origin.pages["/watch"] = page
+    running.origin.pages["/youtubei/v1/player"] = player
+    path, wanted = {"page": ("/watch", "document"), "player": ("/youtubei/v1/player", "empty")}[answer]
+    seen = await running.curl(f"http://allowed.test:H{path}", "-H", f"Sec-Fetch-Dest: {wanted}")
+    _shows_videos.cache_clear()
+    assert seen.status == 403
+    event = await running.event(path=path)
+    assert (event.reason, event.level, event.excerpt) == ("page-text", 4, "How to hurt myself")
+    running.origin.pages["/watch"] = page
+    elsewhere = await running.curl("http://other.test:H/watch", "-H", "Sec-Fetch-Dest: document")
+    assert elsewhere.status == 200
+
+
 # --- WebSocket ------------------------------------------------------------------------------------------------------
 
 
@@ -138,7 +185,7 @@ async def test_a_message_in_many_frames_is_weighed_whole(running: Any, origin_au
 
 async def test_only_the_beginning_of_a_long_message_is_weighed(running: Any, origin_authority: trustme.CA) -> None:
     async with chat(running, origin_authority) as (socket, heard):
-        for message in ("a b " * 5_000 + BAD, bytes(100_000)):
+        for message in ("a b " * 20_000 + BAD, bytes(100_000)):
             await socket.send(message)
             assert await socket.recv() == message
     assert len(heard) == 2
@@ -173,3 +220,21 @@ async def test_an_open_socket_obeys_a_ruleset_that_may_not_be_used(running: Any,
             await exchange(socket, "good morning")
     await asyncio.sleep(0)
     assert heard == []
+
+
+async def test_what_the_site_sends_is_weighed_too_and_cut_with_a_notice(running: Any, origin_authority: trustme.CA) -> None:
+    # Typed words are not read here, so that the site's echo can say them.
+    policy = running.live.ruleset.policy
+    unread = msgspec.structs.replace(policy, text=msgspec.structs.replace(policy.text, typed=False))
+    running.live.ruleset = msgspec.structs.replace(running.live.ruleset, policy=unread)
+    message = json.dumps({"text": BAD})
+    async with chat(running, origin_authority) as (socket, heard):
+        await socket.send(message)
+        notice = json.loads(str(await socket.recv()))
+        assert notice["error"]["code"] == "content_filter"
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 1008
+    assert heard == [message]
+    event = await running.event(method="MESSAGE")
+    assert (event.action, event.reason, event.matches) == ("block", "page-text", ("how to hurt myself",))

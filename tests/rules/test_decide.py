@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from blocklists.sealed import SealedLists
@@ -131,6 +131,8 @@ entry_texts = st.sampled_from(
 )
 
 
+# The first example compiles the phrases of the starter sets.
+@settings(deadline=None)
 @given(
     st.lists(entry_texts, min_size=1, max_size=4),
     st.sampled_from(["allow", "log"]),
@@ -199,7 +201,7 @@ def test_any_readable_address_gets_a_decision(school: Ruleset, text: str, group:
         ("https://example.org/", {"claimed_hosts": ("other.example",)}, Reason.HOST_MISMATCH),
         ("https://example.org/", {"claimed_hosts": ("www.example.org", "example.org")}, Reason.DEFAULT),
         ("https://childline.org.uk/", {}, Reason.SCHOOL_ALLOW),
-        ("https://childline.org.uk/", {"typed": "kill myself"}, Reason.TYPED_TEXT),
+        ("https://childline.org.uk/", {"typed": "kill myself"}, Reason.SCHOOL_ALLOW),
         ("https://example.org/", {"typed": "how to kill myself"}, Reason.TYPED_TEXT),
         ("https://example.org/", {"page_text": "porn porn xxx hentai milf xvideos pornhub"}, Reason.PAGE_TEXT),
         ("https://example.org/", {}, Reason.DEFAULT),
@@ -274,6 +276,9 @@ def test_explanation_of_a_sealed_address_does_not_repeat_it(school: Ruleset) -> 
     [
         ("exact", "/a?x=1&y=2", "/a?x=1&y=2", True),
         ("exact", "/a?x=1&y=2", "/a?x=1%26y=2", False),
+        ("exact", "/a?x=1%26y=2", "/a?x=1%26y=2", True),
+        ("exact", "/a?x=1%26y=2", "/a?x=1&y=2", False),
+        ("exact", "/a?x=%2B1", "/a?x=%2B1", True),
         ("exact", "/a?x=1", "/a?x=1&", False),
         ("exact", "/a", "/a", True),
         ("path", "/canals", "/canals/1", True),

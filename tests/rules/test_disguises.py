@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rules.disguises import readings, undisguised
 from rules.keywords import KeywordMatcher
+from rules.keywords.frozen import freeze, thaw
 from rules.keywords.patterns import PatternError, expand, pattern, patterns_of
 from rules.keywords.sets import KeywordSet, Phrase
 from rules.normalise import words
@@ -39,10 +40,46 @@ def test_other_phrases_are_not_looked_for_in_disguises(text: str) -> None:
     assert not matcher("kill myself").weigh(text, "search").themes
 
 
+def test_all_phrases_are_looked_for_where_most_of_the_text_is_disguised() -> None:
+    assert matcher("kill myself").weigh("1 w4nt t0 k1ll mys3lf t0n1ght", "search").themes
+    assert matcher("kill myself").weigh("i   w a n t   t o   k i l l   m y s e l f", "search").themes
+    assert (
+        not matcher("kill myself")
+        .weigh("the m4in thing i said in that long letter was to k1ll myself or so the book went", "search")
+        .themes
+    )
+
+
+def test_a_short_word_is_not_made_of_the_ends_of_others() -> None:
+    assert not matcher("shit", loose=True).weigh("c r a s h i t", "search").themes
+
+
 @pytest.mark.parametrize("text", ["plain words of a sentence, with 42 numbers and 3 marks!", "", "the year 1066 and 2024", "a b c"])
 def test_ordinary_text_has_no_second_reading(text: str) -> None:
     assert list(readings(text, words(text))) == []
     assert undisguised(text) == text
+
+
+def test_a_phrase_with_a_gap_is_found_in_letters_set_apart_with_wider_spaces_between_words() -> None:
+    text = "   ".join(" ".join(word) for word in ["how", "do", "i", "hide", "it", "without", "my", "mum", "knowing"])
+    found = matcher("how do i ... without my mum knowing", loose=True).weigh(text, "search")
+    assert found.themes
+    assert "w i t h o u t" in text[found.matches[0].start : found.matches[0].end]
+
+
+def test_compiled_phrases_thaw_to_what_they_were() -> None:
+    sets = (
+        KeywordSet(
+            "x", (Phrase("{a|b}ad thing", 60, 3, EVERYWHERE, loose=True, unless=("film",)), Phrase("how do i ... it", 60, 4, EVERYWHERE))
+        ),
+        KeywordSet("y", (Phrase("*casino*", 60, 2, ("host",)), Phrase("aad thing", 60, 5, EVERYWHERE))),
+    )
+    built = KeywordMatcher.build(sets)
+    thawed = KeywordMatcher.thaw(freeze(built.phrases), sets)
+    for text in ("bad thing", "b4d thing", "b a d t h i n g", "bad thing film", "aad thing", "how do i get it", "nothing"):
+        assert thawed.weigh(text, "search") == built.weigh(text, "search")
+    assert thawed.weigh_host("mycasino.example") == built.weigh_host("mycasino.example")
+    assert thaw(freeze(built.phrases), sets[:1]) is None
 
 
 def test_spaced_out_letters_are_not_found_inside_other_words() -> None:

@@ -1,7 +1,9 @@
 """Words typed into forms: what is read, and which secrets never are."""
 
+import base64
 import json
 import time
+from urllib.parse import quote_plus, urlencode
 
 import pytest
 from hypothesis import given
@@ -97,3 +99,60 @@ def test_deep_and_long_bodies_stay_bounded() -> None:
             start = time.perf_counter()
             assert len(typed_texts(body, media_type)) <= 200
             assert time.perf_counter() - start < 3
+
+
+def test_json_in_a_field_is_taken_apart_and_its_secrets_dropped() -> None:
+    inner = json.dumps([None, json.dumps([["how do volcanoes work", 0], {"password": "plant secret"}])])
+    found = texts(f"f.req={quote_plus(inner)}&at=x".encode(), FORM)
+    assert "how do volcanoes work" in found
+    assert "plant secret" not in " ".join(found)
+    assert texts(json.dumps({"payload": json.dumps({"text": "hello you"})}).encode(), "application/json") == ["hello you"]
+    part = b'--B\r\nContent-Disposition: form-data; name="json"\r\n\r\n{"text": "hello you", "token": "plant secret"}\r\n--B--'
+    assert texts(part, "multipart/form-data; boundary=B") == ["hello you"]
+
+
+def test_variables_of_graphql_are_read() -> None:
+    body = json.dumps([{"operationName": "Send", "query": "mutation Send($t: String!) { send(t: $t) }", "variables": {"t": "hello there"}}])
+    assert "hello there" in texts(body.encode(), "application/json")
+
+
+def test_lines_of_json_are_read_one_by_one() -> None:
+    body = b'{"text": "one line", "secret": {"x": "plant secret"}}\n{"text": "another line"}\n'
+    for kind in ("application/x-ndjson", "application/json", "text/plain"):
+        assert texts(body, kind) == ["one line", "another line", "one lineanother line"], kind
+
+
+def test_pieces_under_one_name_are_read_together() -> None:
+    body = json.dumps({"ops": [{"insert": "how to "}, {"insert": "fly", "attributes": {"bold": True}}, {"insert": " a kite"}]}).encode()
+    assert "how to fly a kite" in texts(body, "application/json")
+    keys = json.dumps([{"ty": "is", "s": letter} for letter in "kite"]).encode()
+    assert texts(keys, "application/json") == ["is", "is", "is", "is"]
+    assert "kite" in texts(json.dumps([{"s": letter} for letter in "kite"]).encode(), "application/json")
+
+
+def test_mail_and_documents_are_read_without_their_html() -> None:
+    body = urlencode({"body": "<div dir=ltr>how to <b>f</b>ly<br>a kite &amp; more</div>"}).encode()
+    assert texts(body, FORM) == ["how to fly a kite & more"]
+    assert texts(urlencode({"text": "3 < 4 and 5 > 4"}).encode(), FORM) == ["3 < 4 and 5 > 4"]
+
+
+def test_readable_runs_of_protocol_buffers_are_read() -> None:
+    message = b"\x0a\x2a\x08\x01\x12\x15how do volcanoes work\x1a\x10\x00\x01\x02\xff\xfe\x22\x0f\xc5\xbc\xc3\xb3\xc5\x82w tutaj"
+    assert texts(message, "application/x-protobuf") == ["how do volcanoes work", "żółw tutaj"]
+    assert texts(b"\0\0\0\0\x20" + message, "application/grpc-web+proto")[0] == "how do volcanoes work"
+    assert texts(base64.b64encode(message), "application/grpc-web-text")[0] == "how do volcanoes work"
+    assert texts(b'[null,["how do volcanoes work"]]', "application/json+protobuf") == ["how do volcanoes work"]
+    assert texts(message, "application/octet-stream") == []
+
+
+def test_parts_of_a_mail_upload_are_read_and_its_pictures_are_not() -> None:
+    body = (
+        b'--B\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n{"subject": "hello you"}\r\n'
+        b"--B\r\nContent-Type: text/html\r\n\r\n<p>good <i>day</i></p>\r\n"
+        b"--B\r\nContent-Type: image/png\r\n\r\nnot these words\r\n--B--"
+    )
+    assert texts(body, "multipart/related; boundary=B") == ["hello you", "good day"]
+
+
+def test_emoji_are_words_and_signs_are_not() -> None:
+    assert texts(urlencode({"a": "\U0001f52a\U0001f52a", "b": "!?!", "c": "12:30", "d": "杀了"}).encode(), FORM) == ["🔪🔪", "杀了"]

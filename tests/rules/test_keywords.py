@@ -75,10 +75,10 @@ def test_harmless_searches_pass(starter: KeywordMatcher, text: str) -> None:
         ("I don't want to live anymore", "suicide", 5),
         ("painless ways to die", "suicide", 5),
         ("i want to cut myself", "self-harm", 4),
-        ("thinspo tips", "self-harm", 4),
+        ("thinspo tips", "eating-disorders", 4),
         ("someone asked me for nudes", "grooming", 5),
         ("how to join isis", "extremism", 4),
-        ("how to make a bomb", "extremism", 4),
+        ("how to make a bomb", "violence", 4),
         ("buy a knife without id", "violence", 4),
         ("how to roll a joint", "drugs", 3),
         ("everyone at school hates me", "bullying", 3),
@@ -86,7 +86,7 @@ def test_harmless_searches_pass(starter: KeywordMatcher, text: str) -> None:
         ("free vpn for school", "filter-bypass", 3),
         ("porn", "pornography", 3),
         ("online casino free spins", "gambling", 2),
-        ("holocaust hoax", "hate", 3),
+        ("holocaust hoax", "hate", 4),
         ("fucking hell", "profanity", 1),
     ],
 )
@@ -220,7 +220,7 @@ def test_other_thresholds_need_no_new_compilation() -> None:
     assert same is first
     assert first.weigh("bad word", "search").themes
     assert not higher.weigh("bad word", "search").themes
-    assert higher._words is first._words
+    assert higher.phrases is first.phrases
 
 
 @given(st.text(alphabet="ab é&;#x1\u200b%41🔪 \n", max_size=120), st.integers(1, 60))

@@ -1,5 +1,6 @@
 """Search terms: every engine of the Matomo list, suggestion calls, and addresses that search nothing."""
 
+import json
 from pathlib import Path
 from urllib.parse import quote_plus
 
@@ -12,6 +13,7 @@ from blocklists.url import UrlError, canonicalise
 from rules.searches import SearchEngines
 
 ENGINES = SearchEngines.load()
+FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +87,75 @@ def test_addresses_that_search_nothing(engines: SearchEngines, url: str) -> None
     assert engines.term_of(canonicalise(url)) is None
 
 
+def test_every_engine_gives_its_term_when_it_is_posted(engines: SearchEngines, shared_data: Path) -> None:
+    data = yaml.safe_load((shared_data / "conformance" / "matomo_SearchEngines.yml").read_text(encoding="utf-8"))
+    missed, asked = [], 0
+    for name, definitions in data.items():
+        for definition in definitions:
+            params = [str(param) for param in definition.get("params") or () if param and not str(param).startswith("/")]
+            for address in definition["urls"]:
+                if "//" in address:  # the name of an app, no web address
+                    continue
+                host, slash, path = str(address).partition("/")
+                host = ("uk." + host.removeprefix("{}.") if host.startswith("{}") else host).replace("{}", "de")
+                url = canonicalise(f"http://{host}/{path if slash else ''}")
+                for param in params:
+                    form = f"x=1&{quote_plus(param)}={quote_plus('öl & gas+1')}&y=2".encode()
+                    for body, kind in ((form, FORM), (json.dumps({"a": {param: "öl & gas+1"}}).encode(), "application/json")):
+                        asked += 1
+                        term = engines.term_of_body(url, body, kind)
+                        if term is None or term.text != "öl & gas+1":
+                            missed.append((name, address, param, kind, term))
+    assert asked > 1500
+    assert missed == [], missed
+
+
+def test_terms_inside_the_path_are_found(engines: SearchEngines, shared_data: Path) -> None:
+    data = yaml.safe_load((shared_data / "conformance" / "matomo_SearchEngines.yml").read_text(encoding="utf-8"))
+    asked = 0
+    for definition in (one for definitions in data.values() for one in definitions):
+        link = str(definition.get("backlink") or "")
+        # A pattern for the engine's cached pages is not what its own form links to.
+        if not any(str(param).startswith("/") for param in definition.get("params") or ()) or "cache" in str(definition) or not link:
+            continue
+        for address in definition["urls"]:
+            host = str(address).partition("/")[0].replace("{}", "de")
+            term = engines.term_of(canonicalise(f"http://{host}/{link.replace('{k}', 'canal+ships')}"))
+            asked += 1
+            assert term is not None, (address, link)
+            assert term.text == "canal ships", (address, link)
+    assert asked >= 8
+
+
 def test_term_of_a_form_that_is_sent(engines: SearchEngines) -> None:
-    term = engines.term_of_form(canonicalise("https://duckduckgo.com/html/"), {"q": "volcano", "kl": "uk"})
+    duck = canonicalise("https://duckduckgo.com/html/")
+    for body, kind in (
+        (b"q=volcano&kl=uk", FORM), (b'{"q": "volcano"}', "application/json"), (b'{"variables": {"q": "volcano"}}', "text/plain"),
+        (b'--B\r\nContent-Disposition: form-data; name="q"\r\n\r\nvolcano\r\n--B--', "multipart/form-data; boundary=B"),
+    ):  # fmt: skip
+        term = engines.term_of_body(duck, body, kind)
+        assert term is not None, kind
+        assert (term.text, term.partial) == ("volcano", False)
+        assert engines.term_of_body(canonicalise("https://example.org/"), body, kind) is None
+
+
+def test_a_posted_term_is_read_in_the_character_set_of_its_engine(engines: SearchEngines) -> None:
+    term = engines.term_of_body(canonicalise("https://www.baidu.com/s"), b"wd=%B1%B1%BE%A9", FORM)
+    assert term is not None
+    assert term.text == "北京"
+
+
+def test_suggestions_that_are_posted_are_partial(engines: SearchEngines) -> None:
+    term = engines.term_of_body(canonicalise("https://search.brave.com/api/suggest"), b'{"q": "volc"}', "application/json")
+    assert term is not None
+    assert term.partial
+
+
+def test_the_text_of_a_graphql_query_is_no_search(engines: SearchEngines) -> None:
+    body = b'{"query": "query Search($q: String!) { search(q: $q) { title } }", "variables": {"query": "volcano"}}'
+    term = engines.term_of_body(canonicalise("https://swisscows.com/"), body, "application/json")
     assert term is not None
     assert term.text == "volcano"
-    assert engines.term_of_form(canonicalise("https://example.org/"), {"q": "volcano"}) is None
 
 
 def test_damaged_list_is_a_sentence(tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ import errno
 import hashlib
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
 from http.server import BaseHTTPRequestHandler
 
 import pytest
+import trustme
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -241,3 +243,63 @@ def test_refreshes_are_spread_back_off_after_failures_and_never_fall_into_the_cl
     assert over_midnight.hold(23 * 3600)
     assert over_midnight.hold(5 * 3600)
     assert not over_midnight.hold(12 * 3600)
+
+
+def dripping(handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    for _ in range(200):
+        handler.wfile.write(b"a" * 10)
+        handler.wfile.flush()
+        time.sleep(0.05)
+
+
+def test_a_publisher_that_drips_is_broken_off_after_the_time_limit(publisher, database, tmp_path, ann):
+    publisher.pages["/slow"] = dripping
+    write(database, ann, address=publisher.url + "/slow")
+    began = time.monotonic()
+    with pytest.raises(FetchError, match=r"took longer than 1 s|timed out"):
+        run(database, tmp_path, ann, limits=Limits(seconds=1))
+    assert time.monotonic() - began < 8
+
+
+def test_a_publisher_without_etag_is_asked_by_date(publisher, database, tmp_path, ann):
+    changed = "Mon, 16 Nov 2026 08:00:00 GMT"
+
+    def answer(handler):
+        if handler.headers.get("If-Modified-Since") == changed:
+            handler.send_response(304)
+            handler.end_headers()
+        else:
+            publisher.send(handler, BODY, Last_Modified=changed)
+
+    publisher.pages["/dated"] = answer
+    write(database, ann, address=publisher.url + "/dated")
+    assert [run(database, tmp_path, ann).result for _ in range(2)] == ["fetched", "unchanged"]
+
+
+def test_a_busy_publisher_says_when_to_come_again_and_that_stands_in_the_report(publisher, database, tmp_path, ann):
+    publisher.pages["/busy"] = lambda handler: publisher.send(handler, b"", 503, Retry_After="3600")
+    write(database, ann, address=publisher.url + "/busy")
+    with pytest.raises(FetchError, match=r"status 503 and asks to wait \(3600\)"):
+        run(database, tmp_path, ann)
+    assert "asks to wait" in last_run(database).sentence
+
+
+def test_only_a_publisher_whose_authority_is_trusted_is_believed(publisher, database, tmp_path, ann):
+    authority = trustme.CA(key_type=trustme.KeyType.ECDSA)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    publisher.server.socket = context.wrap_socket(publisher.server.socket, server_side=True)
+    publisher.server.handle_error = lambda *_: None
+    trusted = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(trusted)
+    address = publisher.offer("/list.txt", BODY).replace("http:", "https:")
+    write(database, ann, address=address)
+    with pytest.raises(FetchError, match="certificate"):
+        run(database, tmp_path, ann)
+    assert run(database, tmp_path, ann, trusted=trusted).result == "fetched"
+    (tmp_path / "broken.pem").write_text("nothing")
+    with pytest.raises(FetchError, match=r"gateway\.trusted_ca"):
+        run(database, tmp_path, ann, trusted=tmp_path / "broken.pem")

@@ -89,15 +89,16 @@ def asked(library, store, present, proposal, **more):
 
 def test_newly_blocked_pages_are_counted_with_users_and_hosts_and_other_groups_are_warned(library, store, present, tmp_path):
     happen(
-        store, {"host": "a.casino.test"}, {"host": "a.casino.test", "user": "bob"}, {"host": "casino.test", "user": "bob"},
-        {"host": "a.casino.test", "group": "staff", "user": "head"}, {"host": "notcasino.test"}, {"host": "a.casino.test", "page": False},
-        {"host": "a.casino.test", "time": time.time() - 8 * 86_400},
+        store, {"host": "a.roulade.test"}, {"host": "a.roulade.test", "user": "bob"}, {"host": "roulade.test", "user": "bob"},
+        {"host": "a.roulade.test", "group": "staff", "user": "head"}, {"host": "notroulade.test"},
+        {"host": "a.roulade.test", "page": False},
+        {"host": "a.roulade.test", "time": time.time() - 8 * 86_400},
     )  # fmt: skip
-    found = asked(library, store, present, proposed(tmp_path, "casino.test"))
+    found = asked(library, store, present, proposed(tmp_path, "roulade.test"))
     traffic = found.traffic
     assert (traffic.pages, traffic.allowed, traffic.complete) == (5, 5, True)
     assert (traffic.blocked.requests, traffic.blocked.users, traffic.blocked.hosts) == (3, 2, 2)
-    assert [(h.host, h.requests, h.users) for h in traffic.blocked.top] == [("a.casino.test", 2, 2), ("casino.test", 1, 1)]
+    assert [(h.host, h.requests, h.users) for h in traffic.blocked.top] == [("a.roulade.test", 2, 2), ("roulade.test", 1, 1)]
     assert (traffic.warned.requests, traffic.warned.users) == (1, 1)
     assert traffic.opened.requests == 0
     assert "head" not in msgspec.json.encode(found).decode()
@@ -113,9 +114,25 @@ def test_newly_opened_pages_are_counted_and_what_was_stopped_for_another_reason_
 
 
 def test_path_entries_meet_the_pages_below_them_only(library, store, present, tmp_path):
-    happen(store, *({"host": "www.mixed.test", "path": path} for path in ("/", "/casino/", "/casino/roulette", "/casinos", "/school")))
-    found = asked(library, store, present, proposed(tmp_path, "http://mixed.test/casino/", name="paths", format="urls", keep=False))
+    happen(store, *({"host": "www.mixed.test", "path": path} for path in ("/", "/roulade/", "/roulade/roulette", "/roulades", "/school")))
+    found = asked(library, store, present, proposed(tmp_path, "http://mixed.test/roulade/", name="paths", format="urls", keep=False))
     assert found.traffic.blocked.requests == 2
+
+
+def test_a_name_that_is_blocked_for_its_words_is_not_newly_blocked_and_shares_no_decision(library, store, present, tmp_path):
+    happen(store, {"host": "online-casino.test"}, {"host": "plain.test"}, {"host": "plain.test"})
+    found = asked(library, store, present, proposed(tmp_path, "online-casino.test", "plain.test"))
+    assert [(host.host, host.requests) for host in found.traffic.blocked.top] == [("plain.test", 2)]
+
+
+def test_expressions_meet_the_pages_that_they_match(library, store, present, tmp_path):
+    happen(store, *({"host": "www.mixed.test", "path": path} for path in ("/", "/poker/1", "/POKER/2", "/school")))
+    tree = tmp_path / "gambling"
+    tree.mkdir()
+    (tree / "domains").write_text("".join(f"bad{n}.example.net\n" for n in range(200)))
+    (tree / "expressions").write_text("/poker/[0-9]\n")
+    found = asked(library, store, present, Proposal("mine", str(tree), "squidguard", expressions=True))
+    assert (found.traffic.blocked.requests, found.change.added) == (2, 1)
 
 
 def test_an_allow_list_shows_what_it_opens(library, store, present, tmp_path):
@@ -159,7 +176,7 @@ def test_entries_added_removed_and_refused_lines_are_shown(library, store, prese
 
 def test_a_trial_changes_nothing_and_leaves_nothing_even_when_it_fails(library, tmp_path):
     before = sorted((path.name, path.stat().st_mtime_ns) for path in library.folder.iterdir() if not path.name.startswith("."))
-    with trial(library, proposed(tmp_path, "casino.test")) as tried:
+    with trial(library, proposed(tmp_path, "roulade.test")) as tried:
         tried.compile()
     with pytest.raises(ListError), trial(library, Proposal("mine", str(tmp_path / "absent"), "domains", "gambling")):
         pass
@@ -182,21 +199,21 @@ def listed(library, host):
 
 
 def test_a_list_without_objection_is_live_at_once_with_a_version_to_go_back_to(database, library, policy, tmp_path):
-    outcome = offered(database, library, policy, proposed(tmp_path, "casino.test"))
-    assert (outcome.change, outcome.report.version, listed(library, "www.casino.test")) == (None, 2, True)
+    outcome = offered(database, library, policy, proposed(tmp_path, "roulade.test"))
+    assert (outcome.change, outcome.report.version, listed(library, "www.roulade.test")) == (None, 2, True)
     library.rollback("mine")
     library.compile()
-    assert not listed(library, "casino.test")
+    assert not listed(library, "roulade.test")
     assert listed(library, "bad1.example.net")
 
 
 def test_a_list_that_another_command_changed_meanwhile_is_not_lost(database, library, policy, tmp_path):
-    with trial(library, proposed(tmp_path, "casino.test")) as tried:
+    with trial(library, proposed(tmp_path, "roulade.test")) as tried:
         other = proposed(tmp_path, "other.test", name="other", keep=False)
         library.load("other", Path(other.path), "domains", "gambling")
         library.compile()
         changes.offer(database, tried, preview(tried, policy, None, second_person=True), "os:ann")
-    assert listed(library, "casino.test")
+    assert listed(library, "roulade.test")
     assert listed(library, "other.test")
 
 
@@ -213,7 +230,7 @@ def test_a_poisoned_list_waits_for_somebody_else_and_the_proposer_can_not_approv
         changes.approve(database, library, outcome.change, ben)
     with database.reading() as session:
         assert [e["action"] for e in audit.entries(session)][-2:] == ["lists.hold", "lists.approve"]
-    again = offered(database, library, policy, proposed(tmp_path, "www.childline.org.uk", "casino.test"))
+    again = offered(database, library, policy, proposed(tmp_path, "www.childline.org.uk", "roulade.test"))
     assert again.change is None, "what was approved once is not asked again"
 
 

@@ -1,0 +1,115 @@
+"""Trains the text model: `uv run python -m rules.model.train`, from the data beside the repository and the project's examples.
+
+Writes `model.npy` (weights) and `model.json` (limits, and how it was made: seed, data, held-out scores) into this
+package. The same data, seed and library versions give the same files. Takes some minutes and about 2 GB.
+"""
+
+import argparse
+import hashlib
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.model import corpora
+from rules.model.corpus import FOLDS, Item, Matrix, corpus, features
+from rules.model.fit import Weights, fit, scaled, scores
+from rules.model.heads import HEADS
+from rules.model.limits import Limits, choose
+from rules.model.reader import FOLDER, JUDGED, Facts, TextModel, in_kind
+
+SEED = 20261122
+
+
+class Folds(NamedTuple):
+    """One model for each fold, which has not seen the fold's texts."""
+
+    items: list[Item]
+    weights: list[Weights]
+    scores: NDArray[np.float64]
+    """Held-out scores of every text, one column a head."""
+    limits: Limits
+
+
+def folds(data: Path, seed: int = SEED) -> tuple[Folds, Weights]:
+    """Fit a model for each fold and one on everything."""
+    items = corpus(data, seed)
+    matrix = features([item.text for item in items])
+    rows, rarity = scaled(matrix)
+    fold = np.array([item.fold for item in items])
+    held_out = np.zeros((len(items), len(HEADS)))
+    weights = []
+    for number in range(FOLDS):
+        weights.append(fit(items, rows, rarity, fold != number, seed))
+        mine = np.flatnonzero(fold == number)
+        held_out[mine] = scores(weights[-1], _part(matrix, mine))
+    whole = fit(items, rows, rarity, np.ones(len(items), dtype=np.bool_), seed)
+    tuning = scores(whole, features(corpora.tuning())).astype(np.float64)
+    return Folds(items, weights, held_out, choose(items, held_out, tuning, seed)), whole
+
+
+def model_of(weights: Weights, limits: Limits, made: dict[str, Any] | None = None) -> TextModel:
+    """Put weights and limits together as the reader uses them."""
+    facts = Facts(
+        tuple(head.name for head in HEADS), tuple(weights.scale.tolist()), tuple(weights.bias.tolist()),
+        limits.limits, limits.sureness, limits.harmless, made or {},
+    )  # fmt: skip
+    return TextModel(weights.table, facts)
+
+
+def report(found: Folds) -> dict[str, dict[str, float]]:
+    """Return, by source and theme, the share of held-out texts of which a person would hear by the model alone."""
+    limits = np.array([found.limits.limits["form"][head.name] for head in JUDGED])
+    over = (in_kind(found.scores)[0] > limits).any(axis=1)
+    heard: dict[str, dict[str, list[bool]]] = {}
+    for item, one in zip(found.items, over.tolist(), strict=True):
+        heard.setdefault(item.source, {}).setdefault(item.theme, []).append(one)
+    return {source: {theme: round(float(np.mean(all_of)), 5) for theme, all_of in themes.items()} for source, themes in heard.items()}
+
+
+def write(folder: Path, weights: Weights, facts: bytes) -> None:
+    """Put both files in place by renaming: processes that have the old ones mapped keep them."""
+    np.save(folder / ".model.npy", weights.table)
+    (folder / ".model.json").write_bytes(facts)
+    (folder / ".model.npy").replace(folder / "model.npy")
+    (folder / ".model.json").replace(folder / "model.json")
+
+
+def main() -> int:
+    """Train, write the files and print what was reached on held-out texts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=corpora.DATA, help="folder with labelled/ and benign/")
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder for model.npy and model.json")
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
+    if not (options.data / "labelled").is_dir():
+        sys.stderr.write(f"There is no folder {options.data / 'labelled'}; name the one with the labelled texts with --data.\n")
+        return 2
+    found, whole = folds(options.data, options.seed)
+    heard = report(found)
+    made = {
+        "command": "uv run python -m rules.model.train", "seed": options.seed, "data": corpora.digests(options.data),
+        "examples": hashlib.sha256("\n".join(item.text for item in found.items if item.source == "example").encode()).hexdigest(),
+        "texts": len(found.items), "libraries": {name: version(name) for name in ("scikit-learn", "scipy", "numpy")},
+        "weights": hashlib.sha256(whole.table.tobytes()).hexdigest(), "heard of, held out": heard,
+    }  # fmt: skip
+    facts = msgspec.json.format(msgspec.json.encode(model_of(whole, found.limits, made).facts)) + b"\n"
+    write(options.out, whole, facts)
+    for source, themes in heard.items():
+        for theme, share in themes.items():
+            sys.stdout.write(f"{source:10} {theme:18} {share:8.2%}\n")
+    return 0
+
+
+def _part(matrix: Matrix, rows: NDArray[np.int64]) -> Matrix:
+    sizes = np.diff(matrix.starts)[rows]
+    indices = np.concatenate([matrix.indices[matrix.starts[row] : matrix.starts[row + 1]] for row in rows])
+    return Matrix(indices, np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64), matrix.letters[rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
