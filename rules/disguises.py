@@ -151,8 +151,9 @@ def _plain_letters(text: str, one: str, length: int, mixed: bool) -> Iterator[tu
     for match in _TOKEN.finditer(text) if mixed else _STRETCHED.finditer(text):
         token = match[0]
         if mixed:
-            core = token.rstrip("!+(")
-            plain = "".join(one if sign in _EITHER else _LEET.get(sign, sign) for sign in core) + token[len(core) :]
+            core = token.lstrip("(+").rstrip("!+(")
+            before, after = token.split(core, 1) if core else (token, "")
+            plain = before + "".join(one if sign in _EITHER else _LEET.get(sign, sign) for sign in core) + after
         else:
             plain = token
         plain = _STRETCHED.sub(lambda run: run[1] * length, plain)

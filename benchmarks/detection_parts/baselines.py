@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
-import ahocorasick
+import daachorse
 
 type System = Callable[[str], bool]
 
@@ -37,10 +37,8 @@ class E2guardian:
         for name, text in _members(phrases / "e2guardian-lists.tar.gz").items():
             if name.startswith("phraselists/ukenglish/") and name.rpartition("/")[2] in ("weighted", "banned", "weighted_news"):
                 self._rules += filter(None, map(self._rule, text.splitlines()))
-        self._automaton = ahocorasick.Automaton()
-        for part in {part for parts, _ in self._rules for part in parts}:
-            self._automaton.add_word(part, part)
-        self._automaton.make_automaton()
+        self._parts = sorted({part for parts, _ in self._rules for part in parts})
+        self._automaton = daachorse.CharwiseDoubleArrayAhoCorasick(self._parts)
         self._by_part: dict[str, list[int]] = {}
         for number, (parts, _) in enumerate(self._rules):
             for part in parts:
@@ -49,7 +47,7 @@ class E2guardian:
     def __call__(self, text: str) -> bool:
         """Return whether the text would be blocked."""
         plain = f" {' '.join(re.sub(r'[^\w/.:@-]+|[.:](?=\s|$)', ' ', text.lower()).split())} "
-        there = {part for _, part in self._automaton.iter(plain)}
+        there = {self._parts[number] for _, _, number in self._automaton.find_overlapping(plain)}
         total = 0
         for number in {number for part in there for number in self._by_part[part]}:
             parts, weight = self._rules[number]
