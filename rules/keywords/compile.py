@@ -33,6 +33,8 @@ class Entry(NamedTuple):
     phrase: Watched
     before: tuple[bytes, ...]
     """Patterns of the parts that stand before a gap, in order."""
+    after: tuple[bytes, ...]
+    """Patterns of the parts that stand after a gap, in order."""
     opening: int
     closing: int
     """Bytes at the ends of the pattern that stand outside the phrase: the spaces around whole words."""
@@ -47,6 +49,8 @@ class Phrases(NamedTuple):
     watched: tuple[Watched, ...]
     words: Automaton[tuple[Entry, ...]]
     """Finds them in the normalised text."""
+    page: Automaton[tuple[Entry, ...]]
+    """Finds those that count on pages: far fewer, so that a page's thousands of words pass quickly."""
     letters: Automaton[tuple[Entry, ...]]
     """Finds loose phrases without their spaces, for letters that were set apart."""
 
@@ -60,7 +64,8 @@ def compile_sets(sets: Iterable[KeywordSet]) -> Phrases:
     """Unfold every phrase of every set; raises `PatternError` for a phrase that no check has seen."""
     watched = watched_phrases(sets)
     words, letters = patterns_by_meaning(watched)
-    return Phrases(watched, Automaton(words), Automaton(letters))
+    page = {found: kept for found, entries in words.items() if (kept := tuple(one for one in entries if "page" in one.phrase.contexts))}
+    return Phrases(watched, Automaton(words), Automaton(page), Automaton(letters))
 
 
 def patterns_by_meaning(watched: Iterable[Watched]) -> tuple[Patterns, Patterns]:
@@ -70,17 +75,20 @@ def patterns_by_meaning(watched: Iterable[Watched]) -> tuple[Patterns, Patterns]
     for phrase in watched:
         shared: dict[tuple[int, int], tuple[Entry]] = {}
         for parts in patterns_of(phrase.text):
-            *before, last = (part.encode() for part in parts)
-            ends = last[:1] == b" ", last[-1:] == b" "
-            if before:
-                entries = (Entry(phrase, tuple(before), *ends),)
+            coded = tuple(part.encode() for part in parts)
+            # The longest part is the rarest: the others are asked for only where it stands.
+            anchor = max(range(len(coded)), key=lambda number: len(coded[number]))
+            longest = coded[anchor]
+            ends = longest[:1] == b" ", longest[-1:] == b" "
+            if len(coded) > 1:
+                entries = (Entry(phrase, coded[:anchor], coded[anchor + 1 :], *ends),)
             else:
                 # Most phrases stand for many patterns of one meaning: it is kept once.
-                entries = shared.get(ends) or shared.setdefault(ends, (Entry(phrase, (), *ends),))
-            words[last] = words[last] + entries if last in words else entries
+                entries = shared.get(ends) or shared.setdefault(ends, (Entry(phrase, (), (), *ends),))
+            words[longest] = words[longest] + entries if longest in words else entries
             if phrase.loose and (joined := squeezed(parts)) is not None:
                 key = joined.encode()
-                own = shared.get((0, 0)) or shared.setdefault((0, 0), (Entry(phrase, (), 0, 0),))
+                own = shared.get((0, 0)) or shared.setdefault((0, 0), (Entry(phrase, (), (), 0, 0),))
                 letters[key] = letters[key] + own if key in letters else own
     return words, letters
 

@@ -11,7 +11,7 @@ from rules.keywords.automaton import Automaton
 from rules.keywords.compile import Entry, Phrases, watched_phrases
 from rules.keywords.sets import KeywordSet
 
-FORM = 1
+FORM = 2
 
 
 class _Table(msgspec.Struct, array_like=True):
@@ -29,9 +29,10 @@ class _File(msgspec.Struct, array_like=True):
     library: str
     """Version of the automaton's library; another one may lay its states out in another way."""
     phrases: int
-    entries: list[tuple[int, list[bytes], int, int]]
-    """Number of the phrase, parts before gaps, spaces at its start and end."""
+    entries: list[tuple[int, list[bytes], list[bytes], int, int]]
+    """Number of the phrase, parts before and after gaps, spaces at its start and end."""
     words: _Table
+    page: _Table
     letters: _Table
 
 
@@ -43,8 +44,8 @@ def freeze(phrases: Phrases) -> bytes:
     """Return compiled phrases as bytes; the sets themselves are not in them."""
     numbers = {one: number for number, one in enumerate(phrases.watched)}
     known: dict[Entry, int] = {}
-    tables = [_table(automaton, known) for automaton in (phrases.words, phrases.letters)]
-    entries = [(numbers[entry.phrase], list(entry.before), int(entry.opening), int(entry.closing)) for entry in known]
+    tables = [_table(automaton, known) for automaton in (phrases.words, phrases.page, phrases.letters)]
+    entries = [(numbers[entry.phrase], list(entry.before), list(entry.after), int(entry.opening), int(entry.closing)) for entry in known]
     return _encoder.encode(_File(FORM, _library(), len(phrases.watched), entries, *tables))
 
 
@@ -57,8 +58,8 @@ def thaw(data: bytes, sets: Iterable[KeywordSet]) -> Phrases | None:
     watched = watched_phrases(sets)
     if found.form != FORM or found.library != _library() or found.phrases != len(watched):
         return None
-    entries = [Entry(watched[number], tuple(before), opening, closing) for number, before, opening, closing in found.entries]
-    return Phrases(watched, _thawed(found.words, entries), _thawed(found.letters, entries))
+    entries = [Entry(watched[number], tuple(before), tuple(after), *ends) for number, before, after, *ends in found.entries]
+    return Phrases(watched, *(_thawed(table, entries) for table in (found.words, found.page, found.letters)))
 
 
 def _table(automaton: Automaton[tuple[Entry, ...]], known: dict[Entry, int]) -> _Table:

@@ -48,6 +48,7 @@ class KeywordMatcher:
         self.count = len(phrases.watched)
         self.thresholds = thresholds
         self._words = phrases.words
+        self._page = phrases.page
         self._letters = phrases.letters
         self._reads_hosts = any("host" in phrase.contexts for phrase in phrases.watched)
         self._hosts: dict[str, Verdict] = {}
@@ -89,7 +90,7 @@ class KeywordMatcher:
             return NOTHING
         plain = words(text)
         data = plain.encode("utf-8", "surrogatepass")
-        hits = self._words.find(data)
+        hits = (self._page if context == "page" else self._words).find(data)
         found = _found(data, hits, context, None) if hits else []
         known = {one.phrase for one in found}
         for reading in readings(text, plain):
@@ -150,7 +151,11 @@ def _found(data: bytes, hits: Iterable[tuple[int, int, Iterable[Entry]]], contex
             phrase = entry.phrase
             if context in phrase.contexts:
                 spans = places.setdefault(phrase, [])
-                if len(spans) < MAX_PLACES and (not entry.before or _follows(data, start, entry.before)):
+                if (
+                    len(spans) < MAX_PLACES
+                    and (not entry.before or _follows(data, start, entry.before))
+                    and (not entry.after or _leads(data, end, entry.after))
+                ):
                     spans.append((start + entry.opening, end - entry.closing))
     found = []
     for phrase, spans in places.items():
@@ -181,6 +186,16 @@ def _follows(data: bytes, start: int, before: tuple[bytes, ...]) -> bool:
         if at < 0 or data.count(b" ", at + len(part), start) >= _GAP_WORDS:
             return False
         start = at
+    return True
+
+
+def _leads(data: bytes, end: int, after: tuple[bytes, ...]) -> bool:
+    """True when the parts after a gap stand behind `end`, each at most `_GAP_WORDS` words away from the one before."""
+    for part in after:
+        at = data.find(part, max(0, end - 1), end + _GAP_BYTES)
+        if at < 0 or data.count(b" ", end, at) >= _GAP_WORDS:
+            return False
+        end = at + len(part)
     return True
 
 
