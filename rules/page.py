@@ -32,6 +32,7 @@ _NEVER_OPEN = frozenset(b"area base br col embed hr img input link meta param so
 _MANY_TAGS = 6_000
 """Tags up to which even the deepest nesting takes no more than a tenth of a second."""
 _DEEPEST = 2_000
+_SPEAKING = 'meta[name="description"], meta[name="keywords"], img[alt]'
 _TEMPLATE = re.compile(rb"<(/?)template(?=[\s/>])", re.IGNORECASE)
 
 
@@ -110,20 +111,27 @@ def _sniffed(body: bytes) -> str:
 
 def _html_text(body: bytes, media_type: str) -> str:
     # Lexbor keeps what a template holds in a tree of its own, yet pages show it (declarative shadow DOM).
-    if b"<template" in body.lower():
+    lower = body.lower()
+    if b"<template" in lower:
         body = _TEMPLATE.sub(rb"<\1div", body)
     page = _utf8(body, media_type)
-    if body.count(b"<") > _MANY_TAGS and _nests_deeply(body):
+    if len(body) > _MANY_TAGS and body.count(b"<") > _MANY_TAGS and _nests_deeply(body):
         text = _TAG.sub(" ", page if isinstance(page, str) else page.decode("utf-8", "replace"))
         return html.unescape(" ".join(text.split()))
     tree = LexborHTMLParser(page)
-    inner = [_xml_text(value) for node in tree.css("iframe[srcdoc]") if (value := node.attributes.get("srcdoc"))]
+    # Asking the tree costs more than looking whether there is anything to ask for; UTF-16 names nothing in ASCII.
+    wide = b"\0" in body
+    inner = []
+    if wide or b"srcdoc" in lower:
+        inner = [_xml_text(value) for node in tree.css("iframe[srcdoc]") if (value := node.attributes.get("srcdoc"))]
     tree.strip_tags(_UNSEEN)
     root = tree.root
     if root is None:
         return ""
     text = root.text(separator=" ")
-    extra = [value for node in tree.css('meta[name="description"], meta[name="keywords"], img[alt]') for value in _spoken(node.attributes)]
+    extra = []
+    if wide or b"alt" in lower or b"description" in lower or b"keywords" in lower:
+        extra = [value for node in tree.css(_SPEAKING) for value in _spoken(node.attributes)]
     return " ".join([text, *extra, *inner]) if extra or inner else text
 
 

@@ -21,7 +21,7 @@ from .harness import Gateway, processes, wait_for
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900)]
 
 SWAPS = int(os.environ.get("SCHOOLGATE_SWAPS", "12"))
-"""A hundred takes four minutes: `SCHOOLGATE_SWAPS=100 uv run pytest -p no:xdist -o addopts=--import-mode=importlib tests/e2e/test_swaps.py -s`."""
+"""A hundred takes four minutes: `SCHOOLGATE_SWAPS=100 uv run pytest -n0 -s tests/e2e/test_swaps.py`."""
 SETTLED = min(20, SWAPS // 3)
 """Swaps before memory counts: caches and pools fill in the first ones."""
 PER_SECOND = 300
