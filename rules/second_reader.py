@@ -36,7 +36,7 @@ def second_reading(verdict: Verdict, text: str, context: str, model: TextModel |
     """
     if model is None or context not in CONTEXTS:
         return SecondVerdict(verdict, frozenset())
-    opinion = model.read(text, context)
+    opinion = model.read(text, context, also_harmless=bool(verdict.themes))
     if not opinion.findings:
         if opinion.harmless and any(_can_fall(theme) for theme in verdict.themes):
             return SecondVerdict(Verdict(_sorted(map(_fallen, verdict.themes)), verdict.matches), frozenset())

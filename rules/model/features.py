@@ -1,6 +1,8 @@
 """Features of a text: hashes of its letter and word n-grams, worked out for all places at once."""
 
-from typing import Any
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +11,7 @@ from rules.model.classes import CLASS_HASHES, CLASS_OF
 
 type Hashes = NDArray[np.uint64]
 type Buckets = NDArray[np.int64]
+type Places = NDArray[np.int64]
 
 BITS = 18
 """Letter n-grams have 2^18 buckets and word n-grams 2^18 further ones; features that share a bucket share its weight."""
@@ -18,6 +21,10 @@ LETTERS = (3, 4, 5)
 """Lengths of letter n-grams, spaces between words included."""
 _MOST = 2_048
 """Characters of a reading that are hashed."""
+_SHORT = 256
+"""Characters up to which the plan of a text is kept for the next one of its size: searches and messages."""
+_SPACE = 32
+_TWO_SPACES = 2
 
 _BASE = 0x9E3779B97F4A7C15
 _SPREAD = np.uint64(0xD6E8FEB86659FD93)
@@ -45,56 +52,115 @@ _ONE, _TWO, _THREE = (np.uint64(value) for value in (0x8CB92BA72F3D8DD7, 0xC2B2A
 
 def buckets(plain: str) -> tuple[Buckets, int]:
     """Return the distinct buckets of a reading's features in rising order, and how many of them are of letters; those come first."""
-    hashes = _hashes(plain)
-    letters = [one for kind, one in hashes if kind in LETTERS]
-    found = _bucket(np.concatenate([one for _, one in hashes])) if hashes else _NONE
-    found[sum(map(len, letters)) :] += LETTER_BUCKETS
+    letters, words, _ = _hashes(plain)
+    found = _bucket(np.concatenate((letters, words)))
+    found[len(letters) :] += LETTER_BUCKETS
     found.sort()
-    new = np.ones(len(found), dtype=np.bool_)
+    new = np.empty(len(found), dtype=np.bool_)
+    new[:1] = True
     np.not_equal(found[1:], found[:-1], out=new[1:])
-    found = found[new]
+    found = found.compress(new)
     return found, int(found.searchsorted(LETTER_BUCKETS))
 
 
-_NONE: Buckets = np.zeros(0, dtype=np.int64)
-
-
 def _bucket(hashes: Hashes) -> Buckets:
-    mixed = (hashes ^ (hashes >> _FOLD)) * _SPREAD
-    return ((mixed ^ (mixed >> _FOLD)) * _THREE >> _SHIFT).astype(np.int64)
+    mixed = hashes >> _FOLD
+    mixed ^= hashes
+    mixed *= _SPREAD
+    mixed ^= mixed >> _FOLD
+    mixed *= _THREE
+    mixed >>= _SHIFT
+    return mixed.view(np.int64)
 
 
-def _hashes(plain: str) -> list[tuple[Any, Hashes]]:
-    """Return each kind of feature, letters first, with the hash at each of its places."""
+class _Letters(NamedTuple):
+    """Where the letter n-grams of a text of one length begin and end, and what brings each to its hash."""
+
+    starts: Places
+    ends: Places
+    back: Hashes
+    salts: Hashes
+
+
+class _Words(NamedTuple):
+    """Which words (and classes of words) each feature is made of, up to three, what each counts, and the feature's salt."""
+
+    parts: Places
+    factors: Hashes
+    salts: Hashes
+    names: tuple[tuple[str, int], ...]
+    """Kind of feature, and how many there are, in their order."""
+
+
+def _hashes(plain: str) -> tuple[Hashes, Hashes, _Words]:
+    """Return the hashes of the letter n-grams and those of the word features, each in the order of its plan."""
     plain = plain[:_MOST]
-    codes = np.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.uint64)
-    sums = np.zeros(len(codes) + 1, dtype=np.uint64)
-    np.cumsum(codes * _POWERS[: len(codes)], out=sums[1:])
-    found: list[tuple[Any, Hashes]] = [
-        (size, (sums[size:] - sums[:-size]) * _BACK[: len(codes) - size + 1] + _SALT[size]) for size in LETTERS if len(codes) >= size
-    ]
-    spaces = np.flatnonzero(codes == 32)
-    if len(spaces) < 2:
-        return found
-    starts, ends = spaces[:-1] + 1, spaces[1:]
-    word = (sums[ends] - sums[starts]) * _BACK[starts]
-    found.append(("word", word + _SALT["word"]))
-    found += _in_rows(word, "pair", "triple")
-    classes = np.array([CLASS_HASHES.get(one, 0) for one in plain.split(" ")[1 : len(word) + 1]], dtype=np.uint64)
-    if classes.any():
-        mixed: Hashes = np.where(classes != 0, classes, word).astype(np.uint64)
-        found += _in_rows(mixed, "class pair", "class triple")
-        found.append(("gap 1", mixed[:-2] * _ONE + mixed[2:] * _TWO + _SALT["gap 1"]))
-        found.append(("gap 2", mixed[:-3] * _ONE + mixed[3:] * _TWO + _SALT["gap 2"]))
-        themes = classes[classes != 0]
-        found += _in_rows(themes, "theme pair", "theme triple")
-    return found
+    codes = np.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    size = len(codes)
+    sums = np.zeros(size + 1, dtype=np.uint64)
+    np.cumsum(codes * _POWERS[:size], out=sums[1:])
+    plan = _letters(size) if size <= _SHORT else _letters.__wrapped__(size)
+    letters = sums.take(plan.ends)
+    letters -= sums.take(plan.starts)
+    letters *= plan.back
+    letters += plan.salts
+    spaces = (codes == _SPACE).nonzero()[0]
+    if len(spaces) < _TWO_SPACES:
+        return letters, _NO_HASHES, _NO_WORDS
+    starts = spaces[:-1] + 1
+    word = sums.take(spaces[1:])
+    word -= sums.take(starts)
+    word *= _BACK.take(starts)
+    count = len(word)
+    known = [CLASS_HASHES.get(one, 0) for one in plain.split(" ")[1 : count + 1]]
+    themes = [one for one in known if one]
+    if themes:
+        classes = np.array(known, dtype=np.uint64)
+        word = np.concatenate((word, np.where(classes, classes, word), np.array(themes, dtype=np.uint64)))
+    rows = _words(count, len(themes)) if size <= _SHORT else _words.__wrapped__(count, len(themes))
+    parts = word.take(rows.parts)
+    parts *= rows.factors
+    return letters, np.add.reduce(parts, axis=0) + rows.salts, rows
 
 
-def _in_rows(words: Hashes, pair: str, triple: str) -> list[tuple[Any, Hashes]]:
-    """Return the hashes of each two and each three neighbours."""
-    first = words[:-1] * _ONE + words[1:] * _TWO
-    return [(pair, first + _SALT[pair]), (triple, first[:-1] + words[2:] * _THREE + _SALT[triple])]
+@lru_cache(maxsize=_SHORT)
+def _letters(size: int) -> _Letters:
+    """Return the plan for a text of `size` characters."""
+    counts = [max(size - length + 1, 0) for length in LETTERS]
+    starts = np.concatenate([np.arange(count) for count in counts])
+    ends = starts + np.repeat(LETTERS, counts)
+    return _Letters(starts, ends, _BACK[starts], np.repeat(np.array([_SALT[length] for length in LETTERS]), counts))
+
+
+@lru_cache(maxsize=1_024)
+def _words(count: int, themes: int) -> _Words:
+    """Return the plan for `count` words, `themes` of which have a class.
+
+    Its places count through the words, then, where there are themes, through the words with classes in their place and
+    through the classes alone.
+    """
+    features: list[tuple[str, int, int, tuple[int, ...], tuple[Any, ...]]] = [
+        ("word", 0, count, (0,), (1,)), ("pair", 0, count, (0, 1), (_ONE, _TWO)), ("triple", 0, count, (0, 1, 2), (_ONE, _TWO, _THREE)),
+    ]  # fmt: skip
+    if themes:
+        features += [
+            ("class pair", count, count, (0, 1), (_ONE, _TWO)), ("class triple", count, count, (0, 1, 2), (_ONE, _TWO, _THREE)),
+            ("gap 1", count, count, (0, 2), (_ONE, _TWO)), ("gap 2", count, count, (0, 3), (_ONE, _TWO)),
+            ("theme pair", 2 * count, themes, (0, 1), (_ONE, _TWO)), ("theme triple", 2 * count, themes, (0, 1, 2), (_ONE, _TWO, _THREE)),
+        ]  # fmt: skip
+    parts, factors, salts, names = [], [], [], []
+    for name, first, size, steps, factor in features:
+        places = first + np.arange(max(size - steps[-1], 0))
+        none = [0] * (3 - len(steps))
+        parts.append(np.array([places + step for step in steps] + [places * 0 for _ in none]))
+        factors.append(np.repeat(np.array([*factor, *none], dtype=np.uint64)[:, None], len(places), axis=1))
+        salts.append(np.full(len(places), _SALT[name], dtype=np.uint64))
+        names.append((name, len(places)))
+    return _Words(np.concatenate(parts, axis=1), np.concatenate(factors, axis=1), np.concatenate(salts), tuple(names))
+
+
+_NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
+_NO_WORDS = _Words(np.zeros((3, 0), dtype=np.int64), np.zeros((3, 0), dtype=np.uint64), _NO_HASHES, ())
 
 
 def named(plain: str, wanted: Any) -> dict[int, str]:
@@ -105,20 +171,23 @@ def named(plain: str, wanted: Any) -> dict[int, str]:
     plain = plain[:_MOST]
     words = plain.split(" ")[1:-1]
     classed = [f"⟨{CLASS_OF[word]}⟩" if word in CLASS_OF else word for word in words]
-    themes = [word for word in classed if word[0] == "⟨"]
+    themes = [word for word in classed if word.startswith("⟨")]
     rows = {
         "word": (words, (0,)), "pair": (words, (0, 1)), "triple": (words, (0, 1, 2)), "class pair": (classed, (0, 1)),
         "class triple": (classed, (0, 1, 2)), "gap 1": (classed, (0, 2)), "gap 2": (classed, (0, 3)),
         "theme pair": (themes, (0, 1)), "theme triple": (themes, (0, 1, 2)),
     }  # fmt: skip
+    letters, hashes, plan = _hashes(plain)
     found: dict[int, str] = {}
-    for kind, hashes in reversed(_hashes(plain)):
-        for place, bucket in enumerate((_bucket(hashes) + (0 if kind in LETTERS else LETTER_BUCKETS)).tolist()):
+    word_buckets = iter((_bucket(hashes) + LETTER_BUCKETS).tolist())
+    for kind, count in plan.names:
+        row, steps = rows[kind]
+        joint = " … " if kind.startswith(("gap", "theme")) else " "
+        for place, bucket in enumerate(islice(word_buckets, count)):
             if bucket in wanted:
-                if kind in LETTERS:
-                    found.setdefault(bucket, f"…{plain[place : place + kind]}…")
-                else:
-                    row, steps = rows[kind]
-                    joint = " … " if kind.startswith(("gap", "theme")) else " "
-                    found[bucket] = joint.join(row[place + step] for step in steps)
+                found.setdefault(bucket, joint.join(row[place + step] for step in steps))
+    sizes = _letters(len(plain))
+    for bucket, start, end in zip(_bucket(letters).tolist(), sizes.starts.tolist(), sizes.ends.tolist(), strict=True):
+        if bucket in wanted:
+            found.setdefault(bucket, f"…{plain[start:end]}…")
     return found

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rules.model.features import BUCKETS, buckets, named
+from rules.model.glance import Glance
 from rules.model.heads import EXPERTS, HEADS, KINDS, THEMES
 from rules.model.reading import reading
 
@@ -24,6 +25,7 @@ _KIND_COUNTS = np.array([3.0, 0.5, 1.0])
 """How much it counts against each expert that a text is of another kind; chosen on held-out texts."""
 _THEMES_COUNT = 1.5
 _MOSTLY = 0.7
+_ROUNDING = 1e-4
 HARMLESS_IN_KIND = 0.7
 """Margin below every limit at which a post, forum text or talk page counts as harmless: of those the model has learned from real texts."""
 MAX_REASONS = 4
@@ -70,48 +72,69 @@ _NO_OPINION = Opinion((), False)
 class TextModel:
     """Weights of every head; `read` changes nothing and may be called from any thread."""
 
-    def __init__(self, table: NDArray[np.int8], facts: Facts) -> None:
-        """Take the table of weights, one row a bucket and one column a head, of which nothing is copied."""
+    def __init__(self, table: NDArray[np.int8], facts: Facts, glance: Glance | None = None) -> None:
+        """Take the table of weights, one row a bucket and one column a head, of which nothing is copied.
+
+        Without a `glance` every search is read.
+        """
         if table.shape != (BUCKETS, len(HEADS)) or table.dtype != np.int8 or facts.heads != tuple(head.name for head in HEADS):
             raise ValueError("The text model is of another version of Schoolgate; train it anew with `python -m rules.model.train`.")
         self.facts = facts
-        self._table = table
+        self._glance = glance
+        # A plain view: each use of a mapped file's own kind of array costs microseconds more.
+        self._table = np.asarray(table)
         self._scale = np.array(facts.scale, dtype=np.float64)
         self._bias = np.array(facts.bias, dtype=np.float64)
         self._limits = {context: np.array([limits.get(head.name, math.inf) for head in JUDGED]) for context, limits in facts.limits.items()}
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> Self:
-        """Open `model.npy` and `model.json`; the weights stay in the file and processes share them. Raises `ValueError` with a sentence."""
+        """Open the files that training wrote; the weights stay in theirs and processes share them. Raises `ValueError` with a sentence."""
         try:
             facts = msgspec.json.decode((folder / "model.json").read_bytes(), type=Facts)
             table = np.load(folder / "model.npy", mmap_mode="r", allow_pickle=False)
+            glance = Glance.load(folder / "glance.json")
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise ValueError(f"The text model in {folder} can't be read: {error}. Install Schoolgate again, or train the model.") from None
-        return cls(table, facts)
+        return cls(table, facts, glance)
 
-    def scores(self, text: str) -> NDArray[np.float64] | None:
-        """Return the score of each head, in the order of `HEADS`; None for a text with too few words to say anything."""
-        plain = reading(text)
+    def scores(self, plain: str) -> NDArray[np.float64] | None:
+        """Return the score of each head, in the order of `HEADS`, for a reading; None if it has too few words to say anything."""
         if plain.count(" ") <= _FEWEST:
             return None
         found, letters = buckets(plain)
-        rows = self._table.take(found, axis=0)
-        total = np.add.reduce(rows[:letters], axis=0, dtype=np.int32) / math.sqrt(max(letters, 1))
-        total += np.add.reduce(rows[letters:], axis=0, dtype=np.int32) / math.sqrt(max(len(found) - letters, 1))
-        result: NDArray[np.float64] = total * self._scale + self._bias
+        counts = np.empty(len(found), dtype=np.float32)
+        counts[:letters] = 1 / math.sqrt(max(letters, 1))
+        counts[letters:] = 1 / math.sqrt(max(len(found) - letters, 1))
+        result: NDArray[np.float64] = counts @ self._table.take(found, axis=0).astype(np.float32) * self._scale + self._bias
         return result
 
-    def read(self, text: str, context: str) -> Opinion:
-        """Return what the model makes of a text that was typed in a context of `CONTEXTS`."""
+    def margin(self, plain: str, context: str) -> float:
+        """Return by how much a reading goes beyond the limit of the head that speaks most; below 0 where none speaks."""
+        scores = self.scores(plain)
+        return float((in_kind(scores)[0] - self._limits[context]).max()) if scores is not None else -math.inf
+
+    def read(self, text: str, context: str, *, also_harmless: bool = True) -> Opinion:
+        """Return what the model makes of a text that was typed in a context of `CONTEXTS`.
+
+        Without `also_harmless` the opinion doesn't say whether a text without findings is harmless, which is quicker.
+        """
         limits = self._limits.get(context)
-        scores = self.scores(text) if limits is not None else None
-        if limits is None or scores is None:
+        if limits is None:
             return _NO_OPINION
-        judged, plain = in_kind(scores)
+        plain = reading(text)
+        if not also_harmless and context == "search" and self._glance is not None and not self._glance.may_matter(plain):
+            return _NO_OPINION
+        scores = self.scores(plain)
+        if scores is None:
+            return _NO_OPINION
+        if not also_harmless and (scores[len(KINDS) :] - limits).max() <= -_ROUNDING:
+            # The kind of a text only ever counts against a head.
+            return _NO_OPINION
+        judged, as_plain = in_kind(scores)
         margins = judged - limits
         if margins.max() <= 0:
-            return Opinion((), bool(margins.max() < -(self.facts.harmless if plain > _MOSTLY else HARMLESS_IN_KIND)))
+            return Opinion((), bool(margins.max() < -(self.facts.harmless if as_plain > _MOSTLY else HARMLESS_IN_KIND)))
         best: dict[str, Finding] = {}
         for place in np.flatnonzero(margins > 0).tolist():
             head = JUDGED[place]

@@ -1,7 +1,7 @@
 """Trains the text model: `uv run python -m rules.model.train`, from the data beside the repository and the project's examples.
 
-Writes `model.npy` (weights) and `model.json` (limits, and how it was made: seed, data, held-out scores) into this
-package. The same data, seed and library versions give the same files. Takes some minutes and about 2 GB.
+Writes `model.npy` (weights), `model.json` (limits, and how it was made: seed, data, held-out scores) and `glance.json` (which
+searches are read) into this package. The same data, seed and library versions give the same files. Takes some minutes and about 2 GB.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from rules.model import corpora
 from rules.model.corpus import FOLDS, Item, Matrix, corpus, features
 from rules.model.fit import Weights, fit, scaled, scores
+from rules.model.glance import Glance
+from rules.model.glancing import fit_glance
 from rules.model.heads import HEADS
 from rules.model.limits import Limits, choose
 from rules.model.reader import FOLDER, JUDGED, Facts, TextModel, in_kind
@@ -71,12 +73,13 @@ def report(found: Folds) -> dict[str, dict[str, float]]:
     return {source: {theme: round(float(np.mean(all_of)), 5) for theme, all_of in themes.items()} for source, themes in heard.items()}
 
 
-def write(folder: Path, weights: Weights, facts: bytes) -> None:
-    """Put both files in place by renaming: processes that have the old ones mapped keep them."""
-    np.save(folder / ".model.npy", weights.table)
-    (folder / ".model.json").write_bytes(facts)
-    (folder / ".model.npy").replace(folder / "model.npy")
-    (folder / ".model.json").replace(folder / "model.json")
+def write(folder: Path, model: TextModel, table: NDArray[np.int8], glance: Glance) -> None:
+    """Put the files in place by renaming: processes that have the old ones mapped keep them."""
+    np.save(folder / ".model.npy", table)
+    for name, value in (("model", model.facts), ("glance", glance)):
+        (folder / f".{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
+    for name in ("model.npy", "model.json", "glance.json"):
+        (folder / f".{name}").replace(folder / name)
 
 
 def main() -> int:
@@ -97,8 +100,9 @@ def main() -> int:
         "texts": len(found.items), "libraries": {name: version(name) for name in ("scikit-learn", "scipy", "numpy")},
         "weights": hashlib.sha256(whole.table.tobytes()).hexdigest(), "heard of, held out": heard,
     }  # fmt: skip
-    facts = msgspec.json.format(msgspec.json.encode(model_of(whole, found.limits, made).facts)) + b"\n"
-    write(options.out, whole, facts)
+    model = model_of(whole, found.limits, made)
+    searches = [one.text for one in corpora.searches(options.data)]
+    write(options.out, model, whole.table, fit_glance(model, found.items, searches, options.seed))
     for source, themes in heard.items():
         for theme, share in themes.items():
             sys.stdout.write(f"{source:10} {theme:18} {share:8.2%}\n")

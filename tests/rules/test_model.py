@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from rules.decision import Action
 from rules.keywords import Verdict
@@ -18,6 +19,7 @@ from rules.model.classes import CLASS_HASHES
 from rules.model.corpus import fold_of
 from rules.model.examples import examples, fill
 from rules.model.features import BUCKETS, LETTER_BUCKETS, buckets, named
+from rules.model.glance import Glance
 from rules.model.heads import EXPERTS, HEADS, THEMES
 from rules.model.reader import CONTEXTS, FOLDER, Facts, Finding, Opinion, TextModel, shipped_model
 from rules.model.reading import MAX_CHARACTERS, reading
@@ -39,7 +41,7 @@ class Fixed(TextModel):
     def __init__(self, opinion: Opinion) -> None:
         self.opinion = opinion
 
-    def read(self, text: str, context: str) -> Opinion:
+    def read(self, text: str, context: str, *, also_harmless: bool = True) -> Opinion:
         return self.opinion
 
     def reasons(self, text: str, head: str) -> tuple[str, ...]:
@@ -88,6 +90,47 @@ def test_odd_texts_have_features_too(text: str, model: TextModel) -> None:
     assert found.ndim == 1
     for context in CONTEXTS:
         assert model.read(text, context).findings == ()
+
+
+# --- glance -----------------------------------------------------------------------------------------------------------
+
+
+class Counting(TextModel):
+    """The shipped model, which counts how often it works out scores."""
+
+    def __init__(self, glance: Glance | None) -> None:
+        shipped = shipped_model()
+        super().__init__(shipped._table, shipped.facts, glance)
+        self.counted = 0
+
+    def scores(self, plain: str) -> NDArray[np.float64] | None:
+        self.counted += 1
+        return super().scores(plain)
+
+
+def test_a_search_whose_words_never_matter_is_not_scored_and_other_texts_always_are() -> None:
+    model = Counting(Glance(-1.0, {"grave": 2.0}))
+    model.read("how do volcanoes work", "search", also_harmless=False)
+    assert model.counted == 0
+    model.read("how do volcanoes work", "form", also_harmless=False)
+    model.read("how do volcanoes work", "search")
+    model.read("how deep is a grave", "search", also_harmless=False)
+    assert model.counted == 3
+
+
+def test_a_disguised_word_is_seen_at_a_glance() -> None:
+    assert Glance(-1.0, {"kill": 2.0}).may_matter(reading("k1ll them all"))
+
+
+def test_the_shipped_glance_misses_next_to_nothing_that_the_model_sees_in_searches() -> None:
+    files = corpora.TUNING.glob("*.jsonl")
+    texts = [json.loads(line)["text"] for path in files for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    careful = Counting(None)
+    seen = [text for text in texts if careful.read(text, "search", also_harmless=False).findings]
+    glancing = shipped_model()
+    kept = [text for text in seen if glancing.read(text, "search", also_harmless=False).findings]
+    assert len(seen) > 100
+    assert len(kept) >= 0.97 * len(seen)
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
