@@ -9,8 +9,9 @@ from proxy import bodies
 from proxy.clean import CleanPages
 from proxy.flowing import StreamWeigher, kind_of
 from proxy.hooks import BAD, guarded
+from proxy.requests import LINE_ENDS
 from proxy.talk import TalkHooks
-from proxy.visit import Exchange
+from proxy.visit import FRAMES, Exchange
 from rules.assistants import ASSISTANTS
 from rules.decide import decide
 from rules.decision import Action, Reason
@@ -21,7 +22,7 @@ from rules.videos import is_player_call, shows_videos, title_of
 
 _PAGE_REASONS = frozenset({Reason.DEFAULT, Reason.TYPED_TEXT, Reason.LIST})
 """Decisions after which the text of the answer can still change something (see the order in `rules.decide`)."""
-_PAGE_USES = frozenset({"", "document", "iframe", "frame", "embed", "object"})
+_PAGE_USES = FRAMES | {"", "document"}
 _ANSWER_HEADERS = frozenset({b"content-type", b"content-length", b"content-encoding", b"alt-svc", b"transfer-encoding"})
 
 _JOINED = frozenset({b"content-type", b"content-encoding"})
@@ -65,7 +66,7 @@ class AnswerHooks(TalkHooks):
     def _reads_stream(self, exchange: Exchange, response: http.Response, method: str) -> bool:
         """Weigh what streams wherever somebody may see it: also on sites that an entry or a grant opens, like what is typed there."""
         request, ruleset = exchange.request, exchange.ruleset
-        if request is None or ruleset is None or exchange.own or response.status_code < 200 or method == "HEAD" or exchange.length == 0:
+        if request is None or ruleset is None or exchange.own or method == "HEAD" or exchange.length == 0 or _is_interim(response):
             return False
         # What an assistant answers to a question. Its pages, and what it kept of earlier talk, come as answers to GET.
         assistant = method != "GET" and ASSISTANTS.covers(request.url)
@@ -110,7 +111,7 @@ class AnswerHooks(TalkHooks):
     def _reads_page(self, exchange: Exchange, response: http.Response) -> bool:
         """Weigh pages that somebody looks at, whole ones only, where the policy wants it and it can still matter."""
         decision, ruleset, request = exchange.decision, exchange.ruleset, exchange.request
-        if decision is None or ruleset is None or request is None or response.status_code < 200:
+        if decision is None or ruleset is None or request is None or _is_interim(response):
             return False
         if response.status_code == 206 and not exchange.page:
             return False
@@ -217,10 +218,18 @@ class AnswerHooks(TalkHooks):
         self._record(exchange, flow.request.method, status)
 
 
+def _is_interim(response: http.Response) -> bool:
+    """True for 1xx, which has no body. A site may answer 99, and browsers show it."""
+    return 100 <= response.status_code < 200
+
+
 def _take_answer_headers(response: http.Response) -> dict[bytes, bytes]:
     """Return the fields of an answer that matter here, and take `Alt-Svc` out: it would lead browsers past the gateway."""
     found: dict[bytes, bytes] = {}
     fields = response.data.headers.fields
+    if LINE_ENDS.search(b" ".join([field[1] for field in fields])) is not None:
+        # Browsers end a line at each of them, and read another field there (RFC 9110, 5.5: replaced by a space).
+        fields = response.data.headers.fields = tuple([(name, LINE_ENDS.sub(b" ", value)) for name, value in fields])
     for field in fields:
         name = field[0].lower()
         if name in _ANSWER_HEADERS:

@@ -12,7 +12,7 @@ from mitmproxy import http
 from blocklists.url import UrlError
 from proxy import blockpage, bodies
 from proxy.hooks import BAD, HTML, NoRulesetError, guarded
-from proxy.requests import BadRequestError, read_request, take_headers
+from proxy.requests import BadRequestError, names_sealed, read_request, take_headers
 from proxy.signin import SignIn
 from proxy.talk import TalkHooks
 from proxy.visit import Exchange
@@ -119,14 +119,27 @@ class RequestHooks(SignIn, TalkHooks):
         else:
             request.stream = True
 
+    def unannounced_body(self, flow: http.HTTPFlow) -> None:
+        """Choose once more for a body that no header spoke of: HTTP/2 lets any request have one (RFC 9113, 8.1)."""
+        try:
+            exchange: Exchange = flow.metadata["exchange"]
+            assert exchange.ruleset is not None
+            self._choose_reading(flow, exchange, {b"content-length": b"", **take_headers(flow.request)}, exchange.ruleset)
+        except Exception as error:  # noqa: BLE001 - fail closed
+            self.fail(flow, "unannounced_body", error)
+
     @guarded
     def request(self, flow: http.HTTPFlow) -> None:
         """Decide again with the words of a form, once its body is there."""
         exchange: Exchange | None = flow.metadata.get("exchange")
-        if exchange is None or flow.response is not None or "request_limit" not in flow.metadata:
+        if exchange is None or flow.response is not None:
             return
-        if flow.request.data.content and not flow.request.stream:
-            self._weigh_form(flow, exchange, flow.request.data.content)
+        content = flow.request.data.content
+        if content == b"" and exchange.bytes_in:
+            # A length and no body: upstream, the next request would be taken for the body (RFC 9113, 8.1.1: malformed).
+            self._answer(flow, exchange, BAD, blockpage.respond(400, blockpage.error_page(400, ""), HTML))
+        elif content and "request_limit" in flow.metadata and not flow.request.stream:
+            self._weigh_form(flow, exchange, content)
 
     def weigh_request(self, flow: http.HTTPFlow, body: bytes) -> None:
         """Decide about the beginning of a form that is too long to be held."""
@@ -149,7 +162,7 @@ class RequestHooks(SignIn, TalkHooks):
         typed = forms.typed_texts(plain, exchange.request_type, prompt=ASSISTANTS.covers(request.url), limit=limit)
         search = ruleset.searches.term_of_body(request.url, plain[:limit], exchange.request_type)
         if search is not None:
-            exchange.search = search
+            exchange.search = search if not names_sealed(search.text, ruleset) else None
             typed = (TypedText(search.text, "search"), *typed)
         if not typed:
             return

@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from rules.decision import Action, Decision, Reason
 
-HELP_THEMES = ("self-harm", "suicide", "abuse", "self harm", "eating-disorder", "sexual-abuse", "bullying")
+HELP_THEMES = ("self-harm", "suicide", "abuse", "self harm", "eating-disorder", "sexual-abuse", "grooming", "bullying")
 """Parts of a theme's or category's name that call for help lines."""
 
 _GIF = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7")

@@ -13,6 +13,7 @@ _NO_CODINGS = frozenset({"none", "binary", "7bit", "8bit", "utf-8", "utf8", "aws
 """Names that programs give as a content coding without coding anything."""
 _SMALL_STEP = 1024
 _BLOCK = 4096
+_GZIP_MAGIC = b"\x1f\x8b"
 _ERRORS = (zlib.error, brotli.error, zstandard.ZstdError)
 
 
@@ -78,19 +79,19 @@ def _salvaged(pieces: Callable[[bytes], Iterator[bytes]], body: bytes, cap: int)
 
 def _inflated(body: bytes, bits: int) -> Iterator[bytes]:
     """Yield what zlib makes of a damaged stream, in blocks, and byte by byte in the block with the damage."""
-    stream = zlib.decompressobj(bits)
-    for start in range(0, len(body), _BLOCK):
-        block = body[start : start + _BLOCK]
-        before = stream.copy()
-        try:
-            yield stream.decompress(block)
-        except zlib.error:
-            for number in range(len(block)):
-                yield before.decompress(block[number : number + 1])
-        if stream.eof:
-            rest = stream.unused_data + body[start + _BLOCK :]
-            if rest[:2] == b"\x1f\x8b":
-                yield from _inflated(rest, bits)
+    at = 0
+    while True:
+        stream = zlib.decompressobj(bits)
+        while at < len(body) and not stream.eof:
+            block = body[at : at + _BLOCK]
+            before = stream.copy()
+            try:
+                yield stream.decompress(block)
+            except zlib.error:
+                for number in range(len(block)):
+                    yield before.decompress(block[number : number + 1])
+            at += len(block) - len(stream.unused_data)
+        if body[at : at + 2] != _GZIP_MAGIC:
             return
 
 
@@ -125,17 +126,21 @@ def _same_pieces(body: bytes) -> Iterator[bytes]:
 
 
 def _gzip(body: bytes, cap: int) -> bytes:
-    found = b""
-    while body and len(found) < cap:
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    found = stream.decompress(body, cap)
+    if not stream.eof or not stream.unused_data.startswith(_GZIP_MAGIC):
+        return found
+    # Browsers read all members of a gzip file; text after the first one must not hide from us. In blocks, for zlib copies
+    # what is left of its input at the end of each member.
+    parts, size, at = [found], len(found), len(body) - len(stream.unused_data)
+    while size < cap and body[at : at + 2] == _GZIP_MAGIC:
         stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        found += stream.decompress(body, cap - len(found))
-        if not stream.eof:
-            break
-        # Browsers read all members of a gzip file; text after the first one must not hide from us.
-        body = stream.unused_data
-        if body[:2] != b"\x1f\x8b":
-            break
-    return found
+        while at < len(body) and size < cap and not stream.eof:
+            block = body[at : at + _BLOCK]
+            parts.append(stream.decompress(block, cap - size))
+            size += len(parts[-1])
+            at += len(block) - len(stream.unused_data)
+    return b"".join(parts)
 
 
 def _deflate(body: bytes, cap: int) -> bytes:

@@ -6,7 +6,7 @@ lock or a stream object. Tasks exist only for what really waits: opening an upst
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -19,7 +19,7 @@ from mitmproxy.proxy.layers import modes
 from mitmproxy.websocket import WebSocketMessage
 from wsproto.frame_protocol import Opcode
 
-from proxy.core import run_hook
+from proxy.core import HoldClient, run_hook
 from proxy.http_sides import HoldUpstream
 from proxy.links import Links
 from proxy.websockets import Withdrawn
@@ -169,9 +169,20 @@ class ClientSide(Links):
             self._spawn(self._wake(command))
         elif isinstance(command, HoldUpstream):
             self._hold(command.hold)
+        elif isinstance(command, HoldClient):
+            self._hold_client(command.hold)
         elif not isinstance(command, commands.Log):
             raise TypeError(f"unexpected command {type(command).__name__}")
         # Log commands quote addresses and bytes of people's traffic, so they are not written anywhere.
+
+    def _hold_client(self, hold: bool) -> None:
+        """Stop reading from the client while what it sent still waits, or go on; its sites are read all the while."""
+        if self.transport.is_closing():
+            return
+        if hold:
+            self.transport.pause_reading()
+        elif not self._paused:
+            self.transport.resume_reading()
 
     def _hook(self, command: StartHook) -> None:
         wait = getattr(command, "wait", None) or run_hook(self.gateway.options, command)
@@ -193,7 +204,7 @@ class ClientSide(Links):
         if not self.closed:
             self.pump(events.Wakeup(command))
 
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task: asyncio.Task[None] = self.gateway.loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)

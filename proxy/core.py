@@ -14,6 +14,16 @@ from mitmproxy.proxy.commands import StartHook
 
 type HookHandler = Callable[[Any], Awaitable[None] | None]
 
+MOST_WAITING = 64
+"""Events that a layer may queue while it waits (for a site, for a password), each with up to 256 kB of the client's bytes."""
+
+
+class HoldClient(commands.Command):
+    """Asks to stop reading from the client, or to go on."""
+
+    def __init__(self, hold: bool) -> None:
+        self.hold = hold
+
 
 @dataclass(frozen=True, slots=True)
 class CoreOptions:
@@ -42,6 +52,7 @@ class CoreOptions:
     weigh_response: Callable[[Any, bytes], Any] | None = None
     refuse_target: Callable[[Any], Any] | None = None
     settle_messages: Callable[[Any], None] | None = None
+    unannounced_body: Callable[[Any], None] | None = None
 
 
 def run_hook(options: CoreOptions, command: StartHook) -> Awaitable[None] | None:
@@ -60,13 +71,20 @@ def handle_event(self: layer.Layer, event: events.Event) -> Generator[commands.C
     if paused is None:
         yield from _process(self, self._handle_event(event), None)
         return
+    queue = self._paused_event_queue
     if not (isinstance(event, events.CommandCompleted) and event.command is paused.command):
-        self._paused_event_queue.append(event)
+        queue.append(event)
+        if len(queue) >= MOST_WAITING:
+            # Said with every further event: a client that is read again for another reason is held again.
+            yield HoldClient(True)
         return
+    held = len(queue) >= MOST_WAITING
     self._paused = None
     yield from _process(self, paused.generator, event.reply)
-    while self._paused is None and self._paused_event_queue:
-        yield from _process(self, self._handle_event(self._paused_event_queue.popleft()), None)
+    while self._paused is None and queue:
+        yield from _process(self, self._handle_event(queue.popleft()), None)
+    if held:
+        yield HoldClient(False)
 
 
 def _process(self: layer.Layer, generator: Generator[commands.Command, Any], reply: Any) -> Generator[commands.Command, Any]:

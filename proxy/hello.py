@@ -81,6 +81,9 @@ def _fields(body: bytes) -> Hello:
         if at + 4 + size > end:
             raise ValueError("an extension of the ClientHello ends outside of it")
         if kind == _SERVER_NAME:
+            if sni is not None:
+                # Passed on unread, it would be the site's choice which of the two counts (RFC 8446, 4.2: one of each kind).
+                raise ValueError("the ClientHello names its server twice")
             sni = _server_name(value)
         elif kind == _ALPN:
             alpn = _protocols(value)
@@ -91,17 +94,17 @@ def _fields(body: bytes) -> Hello:
 
 
 def _server_name(value: bytes) -> str | None:
-    at = 2
+    found, at = None, 2
     while at + 3 <= len(value):
         kind, size = value[at], _number(value, at + 1)
         name = value[at + 3 : at + 3 + size]
         if kind == 0:
-            if len(name) != size or not name or b"\0" in name:
+            if len(name) != size or not name or b"\0" in name or found is not None:
                 raise ValueError("the server name of the ClientHello is damaged")
             # Names are ASCII on the wire (RFC 6066); anything else is not a host that we could judge.
-            return name.decode("ascii")
+            found = name.decode("ascii")
         at += 3 + size
-    return None
+    return found
 
 
 def _protocols(value: bytes) -> tuple[bytes, ...]:

@@ -21,6 +21,11 @@ log = structlog.get_logger()
 
 NO_RULES = "The connection was opened while there was no ruleset."
 HTML = "text/html; charset=utf-8"
+CLOSED_TO_ALL = frozenset({
+    Reason.SEALED_LIST, Reason.UNSAFE_PORT, Reason.PRIVATE_ADDRESS, Reason.ADDRESS_LITERAL, Reason.HOST_MISMATCH, Reason.BAD_URL,
+    Reason.UNREADABLE,
+})  # fmt: skip
+"""What no grant opens: a form for it would only make somebody wait."""
 BAD = Decision(Action.BLOCK, Reason.BAD_URL, level=1)
 
 
@@ -84,8 +89,10 @@ class Hooks:
         subject = request.subject.user or request.subject.client_address
         # As it was sent: who asks for this page is to get this page, and not one whose "&" means something else.
         url = request.url.sent
-        token = "" if decision.sealed else tokens.sign(self._key, url, subject, decision.action, time.time())
+        token = "" if decision.reason in CLOSED_TO_ALL else tokens.sign(self._key, url, subject, decision.action, time.time())
         category = decision.category or ""
+        if decision.reason is Reason.SCHOOL_DENY and category not in policy.categories:
+            category = ""  # an entry of the school's own that names none: the page's sentence says it all
         return blockpage.block_response(
             blockpage.Block(
                 decision, url, request.url.host, exchange.id, policy.gateway.own_host, token,

@@ -53,6 +53,8 @@ _PLACES: tuple[tuple[Any, str, Any], ...] = (
     (http_layers, "Http1Server", http_sides.GatewayHttp1Server),
     (http_layers, "Http2Server", http_sides.GatewayHttp2Server),
     (http_layers, "Http1Client", http_sides.GatewayHttp1Client),
+    (http_layers, "Http2Client", http_sides.GatewayHttp2Client),
+    (_http1, "ChunkedReader", http_sides.WithoutTrailers),
     (websocket_layers, "WebsocketLayer", GatewayWebsocket),
     (http.MessageData, "__post_init__", _take_as_made),
 )

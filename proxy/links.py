@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 from mitmproxy.connection import Client, Connection, ConnectionState, Server
@@ -55,8 +57,8 @@ class Upstream(asyncio.Protocol):
         self.owner.relieved(self.connection)
 
 
-class Links(asyncio.Protocol):
-    """What `proxy.connection.ClientSide` has in sockets, and how they take turns."""
+class Links(asyncio.Protocol, ABC):
+    """What `proxy.connection.ClientSide` has in sockets, and how they take turns; what it does with their bytes is its own."""
 
     __slots__ = ("_congested", "_held", "_opening", "_paused", "_queue", "_slots", "bytes_in", "bytes_out", "client", "closed", "gateway",
                  "links", "transport")  # fmt: skip
@@ -78,27 +80,29 @@ class Links(asyncio.Protocol):
         self.bytes_in = 0
         self.bytes_out = 0
 
+    @abstractmethod
     def pump(self, event: events.Event) -> None:
         """Hand an event to the layers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def received(self, connection: Connection, data: bytes) -> None:
         """Hand bytes to the layers."""
-        raise NotImplementedError
 
+    @abstractmethod
     def finished(self, connection: Connection) -> bool:
-        """Hand an end of stream to the layers."""
-        raise NotImplementedError
+        """Hand an end of stream to the layers; True keeps our own half open."""
 
+    @abstractmethod
     def lost(self, connection: Connection) -> None:
         """Hand the loss of a socket to the layers."""
-        raise NotImplementedError
 
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        raise NotImplementedError
+    @abstractmethod
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run what waits as a task that ends with this connection."""
 
+    @abstractmethod
     def _end(self) -> None:
-        raise NotImplementedError
+        """Close what is left, now that the client is gone."""
 
     # --- taking turns -----------------------------------------------------------------------------------------------
 

@@ -112,6 +112,7 @@ class Gateway:
             weigh_response=getattr(handlers, "weigh_response", None),
             refuse_target=getattr(handlers, "refuse_target", None),
             settle_messages=getattr(handlers, "settle_messages", None),
+            unannounced_body=getattr(handlers, "unannounced_body", None),
         )
         self.connections: set[ClientSide] = set()
         self.idle_seconds = idle_seconds

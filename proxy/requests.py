@@ -7,7 +7,7 @@ from mitmproxy import http
 
 from blocklists.url import CanonicalUrl, UrlError, canonical_host, canonicalise
 from proxy.visit import Exchange, Visit, destination_of
-from rules.request import Destination, Request
+from rules.request import Destination, Request, climbs
 from rules.ruleset import Ruleset
 from rules.typed import typed_of
 
@@ -30,9 +30,12 @@ _STRIPPED = frozenset({
 _CODINGS = frozenset({b"gzip", b"deflate", b"br", b"zstd", b"identity", b"*", b"x-gzip"})
 _JOINED = frozenset({b"content-type", b"content-encoding"})
 """Fields of a body that count all together when they stand there twice."""
-_FRAMES = frozenset({"iframe", "frame"})
+LINE_ENDS = re.compile(rb"[\r\n\0]+")
+"""What the value of a header field never holds."""
 _UNSENDABLE = re.compile(r"[\x00-\x20\x7f#]")
 """No browser sends these in a path: it ends at "#", and the others are taken out of the address that is judged."""
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}")
+"""A token (RFC 9110, 9.1): in HTTP/2 a method could hold another request line."""
 _AUTHORITY = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s/\\?#@:\[\]]+)(?::([0-9]{0,5}))?")
 
 
@@ -46,6 +49,9 @@ def take_headers(request: http.Request) -> dict[bytes, bytes]:
     kept: list[tuple[bytes, bytes]] = []
     changed = False
     headers = request.data.headers
+    if LINE_ENDS.search(b" ".join([field[1] for field in headers.fields])) is not None:
+        # To some servers the rest is another field (RFC 9110, 5.5); a line that is folded on counts too, which no browser sends.
+        raise BadRequestError("the value of a header ends too early")
     for field in headers.fields:
         name = field[0].lower()
         if name in _READ:
@@ -64,6 +70,9 @@ def take_headers(request: http.Request) -> dict[bytes, bytes]:
             kept.append(field)
     if changed:
         headers.fields = tuple(kept)
+    if found.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
+        # A body compressed for the way is one that can't be read here (RFC 9112, 6.1).
+        raise BadRequestError("an unknown transfer coding")
     return found
 
 
@@ -120,6 +129,10 @@ def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit,
     if _UNSENDABLE.search(path) is not None or (path[:1] != "/" and not (path == "*" and data.method == b"OPTIONS")):
         # Sent as it came, but judged as something else.
         raise BadRequestError("the path can't be read")
+    if climbs(path.partition("?")[0]):
+        raise BadRequestError("the path leads to another one")
+    if _METHOD.fullmatch(data.method) is None:
+        raise BadRequestError("the method is none")
     scheme = data.scheme.decode("latin-1")
     url = canonicalise(f"{scheme}://{host}:{port}{path if path[:1] == '/' else '/'}")
     referrer = headers.get(b"referer") or headers.get(b"origin")
@@ -127,16 +140,28 @@ def read_request(flow: http.HTTPFlow, headers: dict[bytes, bytes], visit: Visit,
     exchange.accept = accept = headers.get(b"accept", b"").decode("latin-1").lower()
     destination = destination_of(wanted, accept, referred=referrer is not None)
     exchange.page = destination is Destination.DOCUMENT
-    if b"range" in headers and (exchange.page or wanted in _FRAMES):
+    if b"range" in headers and destination in (Destination.DOCUMENT, Destination.FRAME):
         # A part of a page could not be weighed like the page.
         flow.request.headers.pop("range", None)
         flow.request.headers.pop("if-range", None)
     typed, exchange.search = typed_of(ruleset, url)
+    if exchange.search is not None and names_sealed(exchange.search.text, ruleset):
+        exchange.search = None
     other = tuple([name for name in dict.fromkeys(claimed) if name != url.host]) if claimed else ()
     return Request(
         url, visit.who(ruleset), exchange.started, flow.request.method, destination,
         referrer_of(referrer.decode("latin-1")) if referrer is not None else None, other, typed,
     )  # fmt: skip
+
+
+def names_sealed(term: str, ruleset: Ruleset) -> bool:
+    """True for a search term that is a sealed address: browsers send what is typed as an address to be completed, too."""
+    if "." not in term or " " in term:
+        return False
+    try:
+        return ruleset.sealed.find(canonicalise(term)) is not None
+    except UrlError:
+        return False
 
 
 def _bracketed(host: str) -> str:

@@ -157,10 +157,20 @@ class GatewayStream(mitm.HttpStream):
                     yield mitm.SendHttp(ResponseProtocolError(self.stream_id, "upload refused", ErrorCode.KILL), self.context.client)
                     self.client_state = self.server_state = self.state_errored
                 return
+            limit = flow.metadata.get("request_limit")
+            if limit is None:
+                self.context.options.unannounced_body(flow)
+                if flow.request.stream:
+                    yield from self.start_request_stream()
+                    if self.client_state == self.state_stream_request_body:
+                        yield from self.state_stream_request_body(event)
+                    return
+                if flow.response is not None:
+                    return
+                limit = flow.metadata["request_limit"]
             buffer = self.request_body_buf
             buffer += event.data
-            limit = flow.metadata.get("request_limit")
-            if limit is not None and len(buffer) > limit:
+            if len(buffer) > limit:
                 body = bytes(buffer)
                 buffer.clear()  # type: ignore[no-untyped-call]
                 self.context.options.weigh_request(flow, body)

@@ -61,7 +61,8 @@ def may_connect(host: str, text: str, rules: UpstreamRules) -> bool:
     """
     address = ipaddress.ip_address(text)
     inner = embedded(address)
-    if inner.is_global and not inner.is_multicast and not inner.is_reserved:
+    # Site-local IPv6 (RFC 3879) is in no registry any more, and still in old networks.
+    if inner.is_global and not (inner.is_multicast or inner.is_reserved or getattr(inner, "is_site_local", False)):
         return True
     return rules.permits(host, str(inner))
 

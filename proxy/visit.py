@@ -6,6 +6,9 @@ from rules.request import Destination, Request, Subject
 from rules.ruleset import Ruleset
 from rules.searches import SearchTerm
 
+FRAMES = frozenset({"iframe", "frame", "embed", "object", "fencedframe"})
+"""Uses of an answer (`Sec-Fetch-Dest`) that show a page inside of a page."""
+
 
 class Visit:
     """One client connection."""
@@ -103,7 +106,7 @@ class Exchange:
 def destination_of(wanted: str, accept: str, *, referred: bool) -> Destination:
     """Say what the answer is for; browsers leave `Sec-Fetch-Dest` out on plain HTTP, so `Accept` and `Referer` stand in."""
     if wanted:
-        return Destination.DOCUMENT if wanted == "document" else Destination.SUBRESOURCE
+        return Destination.DOCUMENT if wanted == "document" else Destination.FRAME if wanted in FRAMES else Destination.SUBRESOURCE
     if accept.startswith(("text/html", "application/xhtml")):
         return Destination.DOCUMENT
     if accept.startswith(("image/", "text/css", "video/", "audio/", "font/")) or referred:

@@ -10,6 +10,7 @@ import structlog
 
 from blocklists.errors import IndexDamagedError, SealedListError
 from proxy.live import Live
+from rules.memory import give_back
 from rules.ruleset import Ruleset, RulesetError, current_folder
 from rules.state import State, read_snapshot
 
@@ -101,6 +102,7 @@ class Watcher:
         self.live.fault = ""
         self._reported.clear()
         self._changed(ruleset)
+        give_back()
         log.info("ruleset in force", version=ruleset.version)
 
     def _put_off(self, folder: Path | None) -> None:

@@ -7,7 +7,8 @@ _SNIFF = 2048
 """Bytes in which a page has to name its character set (HTML standard: 1024; some sites are late)."""
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
 _XML_CHARSET = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']\s*([a-zA-Z0-9_:.-]{2,40})""")
-_HEADER_CHARSET = re.compile(r"""charset\s*=\s*["']?\s*([a-zA-Z0-9_:.-]{2,40})""", re.IGNORECASE)
+_PARAMETER = re.compile(r""";\s*([^;=]*)=("(?:[^"\\]|\\.)*"?|[^;]*)""")
+"""One parameter of a media type (MIME sniffing standard, "parse a MIME type"); another's quoted value may look like one."""
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
     # HTML standard, "prescan a byte stream": an XML declaration of two bytes a character.
@@ -35,8 +36,8 @@ def charset_of(body: bytes, media_type: str) -> str:
     for mark, name in _MARKS:
         if body.startswith(mark):
             return name
-    for label in _HEADER_CHARSET.findall(media_type):
-        codec = _codec(label)
+    for name, value in _PARAMETER.findall(media_type):
+        codec = _codec(value.strip().strip('"')) if name.strip().lower() == "charset" else None
         if codec is not None:
             return codec
     found = _META_CHARSET.search(body, 0, _SNIFF) or _XML_CHARSET.search(body, 0, _SNIFF)

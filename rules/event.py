@@ -4,8 +4,6 @@ from collections.abc import Iterable
 
 import msgspec
 
-EVENT_SCHEMA = 1
-
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     """One decision, written down (fields: the event contract in docs/architecture.md).

@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from blocklists.url import UrlError, canonicalise
+from blocklists.url import UrlError, canonicalise, parse_leniently
 from rules.decide import StepAnswer, explain
 from rules.decision import REASON_SENTENCES, Action, Decision
 from rules.lowering import lowerings
 from rules.matched import view
-from rules.request import Request, Subject
+from rules.request import Request, Subject, climbs
 from rules.ruleset import Ruleset
 from rules.state import State
 from rules.typed import typed_of
@@ -30,8 +30,11 @@ def question(
     policy = ruleset.policy
     try:
         url = canonicalise(text)
+        climbing = climbs(parse_leniently(text).pathname)
     except UrlError as error:
         raise ValueError(str(error)) from None
+    if climbing:
+        raise ValueError('The address hides a ".." in its path; sites differ in where that leads, so the gateway refuses it.')
     if group is not None and group not in policy.groups:
         raise ValueError(f'There is no group "{group}". The groups are: {", ".join(policy.groups)}.')
     subject = policy.identify(address, user, group)

@@ -162,17 +162,24 @@ def _json_lines(body: bytes) -> Iterator[tuple[str, str]]:
         yield from _json_strings("", value, _MAX_DEPTH)
 
 
+def json_inside(text: str) -> dict[str, Any] | list[Any] | None:
+    """Return the object or list that a string holds as JSON, as some sites send it; None for any other text."""
+    if text[:1] not in ("{", "[") or text[-1:] not in ("}", "]"):
+        return None
+    try:
+        inner: dict[str, Any] | list[Any] = _decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return inner
+
+
 def _unfolded(name: str, value: str, depth: int) -> Iterator[tuple[str, str]]:
     """Yield a field's value, or what is in it where it is JSON itself."""
-    if depth > 0 and value[:1] in ("{", "[") and value[-1:] in ("}", "]"):
-        try:
-            inner = _decoder.decode(value)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            pass
-        else:
-            yield from _json_strings(name, inner, depth - 1)
-            return
-    yield name, value
+    inner = json_inside(value) if depth > 0 else None
+    if inner is None:
+        yield name, value
+    else:
+        yield from _json_strings(name, inner, depth - 1)
 
 
 def _json_strings(name: str, value: Any, depth: int) -> Iterator[tuple[str, str]]:
@@ -217,18 +224,28 @@ def loose_strings(body: bytes) -> Iterator[tuple[str, str]]:
             key = _text(match[1][:200])
         elif len(match[1]) >= _MIN_TEXT and not is_secret(key):
             text = _text(match[1])
-            yield key, _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+            yield key, unescaped(text)
 
 
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+def unescaped(text: str) -> str:
+    """Return text from inside of a JSON string that no parser could read, with its escapes undone."""
+    if "\\" not in text:
+        return text
+    text = _ESCAPE.sub(_unescaped, text)
+    if _HALF.search(text) is None:
+        return text
+    # Two halves make an emoji; one alone is no character, and text with it in can't be written down.
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _unescaped(match: re.Match[str]) -> str:
     if match[1] is None:
-        return {"n": " ", "t": " ", "r": " ", "b": " ", "f": " "}.get(match[2], str(match[2]))
-    code = int(match[1], 16)
-    # Half of a pair is no character, and text with it in can't be written down.
-    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)
+        return {"n": "\n", "t": " ", "r": " ", "b": " ", "f": " "}.get(match[2], str(match[2]))
+    return chr(int(match[1], 16))
 
 
 def _as_utf8(body: bytes, media_type: str) -> bytes:

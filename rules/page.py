@@ -7,13 +7,13 @@ from collections import Counter
 from selectolax.lexbor import LexborHTMLParser
 
 from rules.charsets import charset_of, decode
+from rules.fields import unescaped
 
 MAX_CHARACTERS = 300_000
 SNIFFED = 1445
 """Bytes by which browsers tell what an answer without a usable type is (MIME Sniffing standard, 7)."""
 # Possessive, and content with the end of the text for a closing quote: from any quote it matches without going back.
 _JSON_STRING = re.compile(r'"((?:[^"\\]++|\\.?)*+)(?:"|\Z)(\s*+:)?', re.DOTALL)
-_JSON_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))")
 _UNSEEN = ["script", "style", "noscript", "iframe"]
 _XML = frozenset({"application/xhtml+xml", "text/xml", "application/xml"})
 _UNKNOWN = frozenset({"*/*", "unknown/unknown", "application/unknown", "multipart/x-mixed-replace"})
@@ -32,6 +32,10 @@ _NEVER_OPEN = frozenset(b"area base br col embed hr img input link meta param so
 _MANY_TAGS = 6_000
 """Tags up to which even the deepest nesting takes no more than a tenth of a second."""
 _DEEPEST = 2_000
+_MANY_BYTES = 32_768
+"""Below this length, even a page of a single tag takes a parser less than a second."""
+_ENDLESS_TAG = re.compile(rb"""<[a-zA-Z][^\s/>]*+[\s/](?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>]++))?+){500}""")
+"""A tag of hundreds of attributes: a parser compares each with all before it."""
 _SPEAKING = 'meta[name="description"], meta[name="keywords"], img[alt]'
 _TEMPLATE = re.compile(rb"<(/?)template(?=[\s/>])", re.IGNORECASE)
 
@@ -115,7 +119,9 @@ def _html_text(body: bytes, media_type: str) -> str:
     if b"<template" in lower:
         body = _TEMPLATE.sub(rb"<\1div", body)
     page = _utf8(body, media_type)
-    if len(body) > _MANY_TAGS and body.count(b"<") > _MANY_TAGS and _nests_deeply(body):
+    if (len(body) > _MANY_TAGS and body.count(b"<") > _MANY_TAGS and _nests_deeply(body)) or (
+        len(body) > _MANY_BYTES and _ENDLESS_TAG.search(body) is not None
+    ):
         text = _TAG.sub(" ", page if isinstance(page, str) else page.decode("utf-8", "replace"))
         return html.unescape(" ".join(text.split()))
     tree = LexborHTMLParser(page)
@@ -174,15 +180,9 @@ def _json_text(text: str, limit: int) -> str:
     total = 0
     for match in _JSON_STRING.finditer(text):
         if match[2] is None and len(match[1]) > 1:
-            value = _JSON_ESCAPE.sub(_unescaped, match[1]) if "\\" in match[1] else match[1]
+            value = unescaped(match[1])
             found.append(value)
             total += len(value) + 1
             if total >= limit:
                 break
     return " ".join(found)
-
-
-def _unescaped(match: re.Match[str]) -> str:
-    if match[1] is not None:
-        return chr(int(match[1], 16))
-    return {"n": " ", "t": " ", "r": " ", "b": " ", "f": " "}.get(match[2], match[2])

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from rules.fields import is_secret, loose_strings
+from rules.fields import is_secret, json_inside, loose_strings, unescaped
 
 type Kind = Literal["events", "lines", "text"]
 """Server-sent events (HTML standard, 9.2), lines of JSON or words, or text as it comes."""
@@ -28,7 +28,6 @@ _SEPARATOR = re.compile(r"\x1e+")
 """Between messages of SignalR and JSON text sequences (RFC 7464)."""
 # Nobody reads these: identifiers, hashes, pictures in base64, addresses.
 _MACHINE = re.compile(r"[A-Za-z0-9+/=_.:@-]{24,}|[0-9a-fA-F-]{16,}|https?://\S+")
-_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _decoder = msgspec.json.Decoder()
 
 
@@ -74,7 +73,7 @@ class Framing:
             return []
         self._peeked = len(self._line)
         if start > 0 or self._long:
-            return [Piece("", _unescaped(self._line[start:]))]
+            return [Piece("", unescaped(self._line[start:]))]
         content = self._content(self._line)
         if content is None:
             return []
@@ -103,7 +102,7 @@ class Framing:
             end = found.start() if found is not None else len(buffer)
             while end - at >= LONGEST_LINE:
                 # As words, wherever a chunk of the stream ends.
-                yield Piece("", _unescaped(buffer[at : at + LONGEST_LINE]))
+                yield Piece("", unescaped(buffer[at : at + LONGEST_LINE]))
                 at += LONGEST_LINE
                 self._long = True
                 self._peeked = 0
@@ -117,7 +116,7 @@ class Framing:
 
     def _pieces(self, line: str) -> Iterator[Piece]:
         if self._long:
-            yield Piece("", _unescaped(line))
+            yield Piece("", unescaped(line))
             return
         content = self._content(line)
         if content is None or not content.strip():
@@ -166,16 +165,10 @@ def read_message(text: str) -> tuple[Any, list[Piece]]:
 
 def _walk(name: str, value: Any, depth: int) -> Iterator[Piece]:
     if isinstance(value, str):
-        if depth > 0 and value[:1] in ("{", "[") and value[-1:] in ("}", "]"):
-            # JSON inside a string of JSON, as some assistants send.
-            try:
-                inner = _decoder.decode(value)
-            except (msgspec.MsgspecError, UnicodeError, RecursionError):
-                pass
-            else:
-                yield from _walk(name, inner, depth - 1)
-                return
-        if _readable(name, value):
+        inner = json_inside(value) if depth > 0 else None
+        if inner is not None:
+            yield from _walk(name, inner, depth - 1)
+        elif _readable(name, value):
             yield Piece(name, value)
     elif depth <= 0:
         if isinstance(value, dict | list):
@@ -198,14 +191,3 @@ def _readable(name: str, text: str) -> bool:
         return False
     # Some assistants name the pieces of their answer so.
     return name.lower() in ("token", "tokens") or not is_secret(name)
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPE.sub(_plain, text) if "\\" in text else text
-
-
-def _plain(match: re.Match[str]) -> str:
-    if match[1] is None:
-        return {"n": "\n", "t": " ", "r": " ", "b": " ", "f": " "}.get(match[2], str(match[2]))
-    code = int(match[1], 16)
-    return "\ufffd" if 0xD800 <= code < 0xE000 else chr(code)

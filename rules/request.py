@@ -1,10 +1,17 @@
 """One request as the rules see it: an immutable value, free of proxy and sockets."""
 
+import re
 from enum import StrEnum
+from urllib.parse import unquote
 
 import msgspec
 
 from blocklists.url import CanonicalUrl
+
+_MAY_CLIMB = re.compile(r"\.\.|%(?:25)*2e", re.IGNORECASE)
+_CLIMBS = re.compile(r"[/\\]\.\.(?:;[^/\\]*)?(?:[/\\]|\Z)")
+_NESTED_PERCENT = re.compile(r"%(?:25)+")
+_MOST_LAYERS = 32
 
 
 class IdentitySource(StrEnum):
@@ -41,6 +48,8 @@ class Destination(StrEnum):
     """What the browser will use the answer for (Fetch standard, `Sec-Fetch-Dest`), as far as it matters here."""
 
     DOCUMENT = "document"
+    FRAME = "frame"
+    """A page inside of a page: whoever can write into an open page can put any other one there."""
     SUBRESOURCE = "subresource"
     UNKNOWN = "unknown"
 
@@ -61,3 +70,21 @@ class Request(msgspec.Struct, frozen=True):
     typed: tuple[TypedText, ...] = ()
     page_text: str | None = None
     """Visible text of the response, once it is known."""
+
+
+def climbs(path: str) -> bool:
+    """True for a path with a ".." segment in it as some server may read it, plain or behind escapes, backslashes or ";".
+
+    "/watch%2f..%2flesson" is "/lesson" to one server and "/watch..." to another, so whatever is judged, the other may be
+    shown. Browsers resolve ".." before they ask (URL standard, 4.4), and no page has a reason to hide one.
+    """
+    if _MAY_CLIMB.search(path) is None:
+        return False
+    for _ in range(_MOST_LAYERS):
+        if _CLIMBS.search(path) is not None:
+            return True
+        plain = unquote(_NESTED_PERCENT.sub("%", path))
+        if plain == path:
+            return False
+        path = plain
+    return True

@@ -101,4 +101,5 @@ def _reach(text: str) -> tuple[str, ipaddress.IPv4Address | ipaddress.IPv6Addres
             return _reach(str(inner))[0], inner if ip.ipv4_mapped else ip
         if int(ip) >> 32 == 0x0064FF9B << 64:  # NAT64, RFC 6052
             return _reach(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ("public" if ip.is_global and not ip.is_multicast else "private"), ip
+    special = ip.is_multicast or ip.is_reserved or getattr(ip, "is_site_local", False)
+    return ("public" if ip.is_global and not special else "private"), ip

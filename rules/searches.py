@@ -115,12 +115,14 @@ class SearchEngines:
         for engine in engines:
             if engine.path and not _lies_in(path, engine.path):
                 continue
+            text = ""
             for param in engine.params:
-                values = pairs.get(param)
+                # The first that is there; Google's forms for more ("as_epq": with exactly these words) search along with it.
+                values = pairs.get(param) if not text or param.startswith("as_") else None
                 if values:
-                    text = " ".join(_decode(value, engine.charsets) for value in values).strip()
-                    if text:
-                        return SearchTerm(text[:MAX_TERM], engine.partial, engine.name)
+                    text = f"{text} {' '.join(_decode(value, engine.charsets) for value in values)}".strip()
+            if text:
+                return SearchTerm(text[:MAX_TERM], engine.partial, engine.name)
             for pattern in engine.patterns:
                 match = pattern.search(url.path_and_query)
                 if match is not None and match.groups() and match[1]:
@@ -177,7 +179,11 @@ def _pairs(query: str) -> dict[str, list[bytes]]:
         name, _, value = part.partition("=")
         if value:
             key = unquote_to_bytes(name).decode("utf-8", "replace") if "%" in name else name
-            pairs.setdefault(key, []).append(unquote_to_bytes(value.replace("+", " ")))
+            text = unquote_to_bytes(value.replace("+", " "))
+            pairs.setdefault(key, []).append(text)
+            if not key.islower() and (lower := key.lower()) != key:
+                # Some engines don't tell "Q" from "q".
+                pairs.setdefault(lower, []).append(text)
     return pairs
 
 

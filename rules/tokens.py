@@ -53,10 +53,3 @@ def _mac(key: bytes, claim: str, url: str, subject: str) -> str:
     # Lengths first: no two different triples may read the same.
     message = _CONTEXT + b"".join(len(data).to_bytes(8) + data for data in (part.encode("utf-8", "surrogatepass") for part in parts))
     return base64.urlsafe_b64encode(hmac.new(key, message, hashlib.sha256).digest()).rstrip(b"=").decode("ascii")
-
-
-class BlockToken:
-    """The two functions under one name."""
-
-    sign = staticmethod(sign)
-    verify = staticmethod(verify)

@@ -78,6 +78,14 @@ CLOSED: dict[str, Plain | Inside] = {
     "length and chunks": asked("denied.test", more="Content-Length: 4\r\nTransfer-Encoding: chunked\r\n", line="POST"),
     "two lengths": asked("denied.test", more="Content-Length: 0\r\nContent-Length: 4\r\n", line="POST"),
     "unknown transfer coding": asked("denied.test", more="Transfer-Encoding: xchunked\r\nContent-Length: 3\r\n", line="POST"),
+    "a carriage return in a header": asked("allowed.test", more="X-A: b\rHost: denied.test\r\n"),
+    "a zero byte in a header": asked("allowed.test", more="X-A: b\0Host: denied.test\r\n"),
+    "a header folded into a Host header": asked("allowed.test", more="X-A: b\r\n Host: denied.test\r\n"),
+    "chunks that are compressed": asked("allowed.test", more="Transfer-Encoding: gzip, chunked\r\n", line="POST"),
+    "trailers": asked("denied.test", more="Transfer-Encoding: chunked\r\n\r\n0\r\nHost: allowed.test\r\n", line="POST"),
+    "empty lines before": Plain("\r\n\r\n" + asked("denied.test").text),
+    "HTTP/2 by its name": Plain("GET http://allowed.test:@HTTP@/ HTTP/2.0\r\nHost: denied.test:@HTTP@\r\n\r\n"),
+    "whole address of HTTP/2 inside TLS": Inside("allowed.test", "allowed.test", "GET https://denied.test/ HTTP/2.0\r\n\r\n"),
     "bare line feeds": Plain("GET http://denied.test:@HTTP@/ HTTP/1.1\nHost: denied.test\n\n"),
     "HTTP/0.9": Plain("GET http://denied.test:@HTTP@/\r\n\r\n"),
     "HTTP/1.0": Plain("GET http://denied.test:@HTTP@/ HTTP/1.0\r\n\r\n"),
@@ -169,7 +177,9 @@ def opened(gateway: Gateway) -> Iterator[Callable[..., int]]:
     "path",
     ["/canals/../secret", "/canals/%2e%2e/secret", "/canals%2f..%2fsecret", "/canals/..%252fsecret", "/canals\\..\\secret", "/canalsecret",
      "/canals/..;/secret", "/canals/%5c..%5c..%5csecret", "/canals/x/..%5c..%5csecret",
-     "/CANALS/1", "/secret?/canals/", "/secret/../../secret/canals"],
+     "/CANALS/1", "/secret?/canals/", "/secret/../../secret/canals",
+     "/secret%2f..%2fcanals", "/secret/..%2fcanals/1", "/secret/%2e%2e/canals", "/secret/../canals", "/secret%252f..%252fcanals",
+     "/secret\\..\\canals", "/secret/..;/canals"],
 )  # fmt: skip
 def test_an_opened_folder_opens_nothing_beside_it(opened: Callable[..., int], path: str) -> None:
     """A grant for a path holds for the path that the site will read, however it is written."""
@@ -184,6 +194,12 @@ def test_an_opened_page_brings_parts_along_but_neither_pages_nor_sealed_addresse
     assert opened("/", page + "Sec-Fetch-Dest: document\r\n", "parts.blocked.test") == 403
     assert opened("/", page + "Accept: text/html\r\n", "parts.blocked.test") == 403
     assert opened("/x.png", page + IMAGE, "iwf.sealed.test") == 403
+
+
+@pytest.mark.parametrize("use", ["iframe", "frame", "embed", "object", "fencedframe"])
+def test_an_opened_page_brings_no_other_page_along_in_a_frame(opened: Callable[..., int], use: str) -> None:
+    """Whoever can write into an open page could put every closed one into it."""
+    assert opened("/", f"Referer: http://denied.test/canals\r\nSec-Fetch-Dest: {use}\r\n", "parts.blocked.test") == 403
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,37 @@ def test_a_damaged_body_gives_what_it_held_in_little_time(coding: str, pack: Any
     assert bodies.readable(whole, coding, 2**20) == b"begin " + noise
 
 
+def test_many_members_of_a_gzip_file_are_read_in_proportion() -> None:
+    many = gzip.compress(b"a") * 40_000
+    started = time.perf_counter()
+    assert bodies.readable(many, "gzip", 2**20) == b"a" * 40_000
+    # With damage behind them, too: what they held comes first.
+    assert bodies.readable(many + b"\x1f\x8b damage", "gzip", 2**20).startswith(b"a" * 40_000)
+    assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize("status", [b"99", b"-5"])
+async def test_a_page_with_a_status_that_is_none_is_weighed(running: Any, status: bytes) -> None:
+    async def site(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %s X\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % (status, len(BAD)) + BAD)
+        writer.close()
+
+    server = await asyncio.start_server(site, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    _open_port(running, port)
+    assert (await running.curl(f"http://allowed.test:{port}/", *PAGE)).body.count(b"hurt") == 0
+    server.close()
+
+
+async def test_a_field_of_an_answer_holds_no_other_field(running: Any) -> None:
+    running.origin.pages["/fields"] = ({"X-A": 'b\rAlt-Svc: h3=":443"\rContent-Type: text/html', "Content-Type": "image/png"}, BAD)
+    answer = await running.curl("http://allowed.test:H/fields", *PAGE)
+    assert "\r" not in str(answer.headers)
+    assert "alt-svc" not in answer.headers
+    assert answer.headers["content-type"] == "image/png"
+
+
 async def test_a_part_of_a_page_is_never_asked_for_and_one_that_comes_is_weighed(running: Any) -> None:
     await running.curl("http://allowed.test:H/echo", *PAGE, "-H", "Range: bytes=0-10", "-H", 'If-Range: "x"')
     assert not {"range", "if-range"} & set(running.origin.heads[-1])

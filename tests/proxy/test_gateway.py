@@ -196,6 +196,7 @@ async def test_private_addresses_are_refused_also_when_a_name_leads_there(runnin
         answer = await running.curl(url, *PAGE)
         assert answer.status == 403
         assert b"private network" in answer.body
+        assert b"<form" not in answer.body, "nobody could open it, so nobody is asked to"
         event = await running.event(path=path)
         assert (event.reason, event.status) == ("private-address", 403)
     (tmp_path / "body").write_bytes(bytes(300_000))

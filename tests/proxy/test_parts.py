@@ -119,6 +119,20 @@ def test_a_hello_gives_its_name_and_protocols_whole_or_in_pieces() -> None:
     assert (parsed.sni, parsed.alpn) == ("www.example.org", (b"h2", b"http/1.1"))
 
 
+@pytest.mark.parametrize("twice", ["in one extension", "in two extensions"])
+def test_a_hello_with_two_names_is_refused(twice: str) -> None:
+    """One of them could open a connection unread, and the other be the one that the site takes."""
+    first, second = b"open.example", b"shut.example"
+    entries = [b"\0" + len(name).to_bytes(2) + name for name in (first, second)]
+    lists = [b"".join(entries)] if twice == "in one extension" else entries
+    values = [len(names).to_bytes(2) + names for names in lists]
+    extensions = b"".join(b"\0\0" + len(value).to_bytes(2) + value for value in values)
+    body = b"\x03\x03" + bytes(32) + b"\0\0\2\x13\1\1\0" + len(extensions).to_bytes(2) + extensions
+    message = b"\1" + len(body).to_bytes(3) + body
+    with pytest.raises(ValueError, match=r"twice|damaged"):
+        hello.parse(b"\x16\3\1" + len(message).to_bytes(2) + message)
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 300))
 def test_no_bytes_break_the_parser(noise: bytes, at: int) -> None:
@@ -201,7 +215,7 @@ def test_damaged_bodies_are_unreadable_and_nothing_worse(noise: bytes, coding: s
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "169.254.169.254", "100.64.0.1", "192.168.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "fe80::1",
-     "fc00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"],
+     "fc00::1", "fec0::1", "::127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"],
 )  # fmt: skip
 def test_special_addresses_are_refused_unless_named(address: str) -> None:
     assert not may_connect("host.test", address, UpstreamRules())

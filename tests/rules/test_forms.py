@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rules.fields import loose_strings
 from rules.forms import form_fields, typed_texts
 
 FORM = "application/x-www-form-urlencoded"
@@ -156,3 +157,17 @@ def test_parts_of_a_mail_upload_are_read_and_its_pictures_are_not() -> None:
 
 def test_emoji_are_words_and_signs_are_not() -> None:
     assert texts(urlencode({"a": "\U0001f52a\U0001f52a", "b": "!?!", "c": "12:30", "d": "杀了"}).encode(), FORM) == ["🔪🔪", "杀了"]
+
+
+@given(st.text(min_size=2, max_size=40).filter(lambda text: text.strip() and "\\" not in text))
+def test_escapes_in_cut_json_are_undone_as_a_parser_would(text: str) -> None:
+    whole = json.dumps({"m": text, "rest": "x"})
+    cut = whole[: whole.index('"rest"') + 3].encode()
+    ((name, found), *_) = loose_strings(cut)
+    plain = str.maketrans("\t\r\b\f", "    ")
+    assert (name, found) == ("m", text.translate(plain))
+
+
+def test_half_an_emoji_in_cut_json_can_still_be_written_down() -> None:
+    ((_, found),) = loose_strings(b'{"m": "knife \\ud83d\\udd2a and half \\ud83d')
+    assert found == "knife 🔪 and half \ufffd"

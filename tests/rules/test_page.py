@@ -114,6 +114,9 @@ def test_a_type_is_read_as_browsers_read_it(media_type: str, text: bool, as_docu
         (b"<?xml version='1.0' encoding='windows-1251'?>", "text/xml", "cp1251"),
         ("<?xml?>".encode("utf-16-be"), "text/xml", "utf-16-be"),
         (b"x", "text/html; charset=zip; charset=koi8-r", "koi8-r"),
+        (b"x", "text/html; xcharset=utf-16", "utf-8"),
+        (b"x", 'text/html; note="; charset=utf-16"; charset="KOI8-R"', "koi8-r"),
+        (b"x", "text/html; charset='utf-16'", "utf-8"),
     ],
 )
 def test_only_what_browsers_know_is_a_charset(body: bytes, media_type: str, charset: str) -> None:
@@ -131,3 +134,15 @@ def test_hostile_xml_takes_time_in_proportion() -> None:
         visible_text(body, "text/xml")
         visible_text(b"<p>" + body, HTML)
         assert time.perf_counter() - start < 3
+
+
+def test_emoji_that_json_writes_as_escapes_are_read() -> None:
+    assert visible_text(b'{"t": "a \\ud83d\\udd2a b", "u": "half \\ud83d"}', "application/json") == "a 🔪 b half \ufffd"
+
+
+@pytest.mark.parametrize("attribute", [b" a%d", b"/a%d", b" a%d='<'", b" a%d='>'", b' a%d="1"'])
+def test_a_tag_of_endless_attributes_is_read_in_proportion(attribute: bytes) -> None:
+    body = b"<p>before<div" + b"".join(attribute % number for number in range(40_000)) + b">after</div>"
+    started = time.perf_counter()
+    assert visible_text(body, HTML).startswith("before")
+    assert time.perf_counter() - started < 2
