@@ -17,6 +17,7 @@ from blocklists.sealed import REGISTRY, Registry, SealedLists
 from blocklists.url import CanonicalUrl
 from rules.build import build
 from rules.keywords import KeywordMatcher
+from rules.memory import give_back
 from rules.policy import Policy, PolicyError, load_policy
 from rules.ruleset import Ruleset, RulesetError, current_folder
 from rules.searches import SearchEngines
@@ -62,7 +63,7 @@ class RuleKeeper:
         """Build or load what changed; True when another ruleset is in force afterwards."""
         with self._guard:
             changed = False
-            if (stamp := self._stamp()) != self._seen:
+            if built := (stamp := self._stamp()) != self._seen:
                 self._seen = stamp
                 self._build()
             try:
@@ -71,6 +72,8 @@ class RuleKeeper:
                     changed = self._take(Ruleset.load(folder, self.ruleset))
             except RulesetError as error:
                 self._fail(str(error))
+            if built or changed:
+                give_back()
             return changed
 
     def sealed_fault(self) -> str | None:

@@ -66,27 +66,24 @@ def examine(
     does not block.
     """
     count = sum(section.data.count(b"\n") for section in new if not section.allow)
-    findings = _by_size(count, old_entries, limits)
+    findings = [*by_size(count, old_entries, limits), *unreadable(count, refused, limits)]
     keyed = _Keyed(new)
-    lines = count + refused
-    if refused and lines >= limits.least and refused / lines > limits.refused:
-        findings.append(
-            Finding("refused", "", f"{refused:,} of {lines:,} lines could not be read; is it the right format, and a whole file?", True)
-        )
     for line in refusals:
         if "public suffix" in line.reason:
             message = f"Line {line.line} of {line.file} names {line.text}, under which everybody may own a site; it is left out."
             findings.append(Finding("suffix", line.text, message, False))
     for rule, hosts in (("own", dict.fromkeys(own_hosts, "the school's own")), ("vital", dict(vital))):
-        for host, why, entry in _blocked(keyed, hosts):
-            message = f"The entry {entry} would block {host} ({why})."
+        for host, why, entry, category in _blocked(keyed, hosts):
+            message = f"The entry {entry}{f' in {category}' if category else ''} would block {host} ({why})."
             findings.append(Finding(rule, entry, message, True))  # type: ignore[arg-type]
-    for entry in _platforms(keyed):
-        findings.append(Finding("platform", entry, f"The entry {entry} would match the sites of all customers of {entry}.", False))
-    return findings
+    return findings + [
+        Finding("platform", entry, f"The entry {entry} would match the sites of all customers of {entry}.", False)
+        for entry in _platforms(keyed)
+    ]
 
 
-def _by_size(count: int, old: int | None, limits: Limits) -> list[Finding]:
+def by_size(count: int, old: int | None, limits: Limits) -> list[Finding]:
+    """Return what speaks against a list's new number of entries; `old` is None for a new list."""
     if old is None or max(old, count) < limits.least:
         return []
     if count < old * (1 - limits.shrink):
@@ -97,6 +94,15 @@ def _by_size(count: int, old: int | None, limits: Limits) -> list[Finding]:
     return []
 
 
+def unreadable(count: int, refused: int, limits: Limits) -> list[Finding]:
+    """Return what speaks against a list of so many entries and refused lines."""
+    lines = count + refused
+    if not refused or lines < limits.least or refused / lines <= limits.refused:
+        return []
+    message = f"{refused:,} of {lines:,} lines could not be read; is it the right format, and a whole file?"
+    return [Finding("refused", "", message, True)]
+
+
 class _Keyed:
     """Sections with the keys of their entries, worked out once for all questions."""
 
@@ -105,10 +111,13 @@ class _Keyed:
         self._sections = [section for section in sections if not section.allow]
         self._keys: list[Keys | None] = [None] * len(self._sections)
 
-    def holding(self, kind: str, wanted: Iterable[int]) -> set[int]:
-        """Return which of the wanted keys entries of this kind have; a table of their first bits spares nearly all comparisons."""
+    def holding(self, kind: str, wanted: Iterable[int]) -> dict[int, str]:
+        """Return which of the wanted keys entries of this kind have, each with its first category.
+
+        A table of the keys' first bits spares nearly all comparisons.
+        """
         asked = np.sort(np.fromiter(wanted, np.uint64))
-        found: set[int] = set()
+        found: dict[int, str] = {}
         if not len(asked):
             return found
         sieve = np.zeros(1 << _SIEVE_BITS, bool)
@@ -118,7 +127,8 @@ class _Keyed:
                 keys = self._keys_of(row)
                 near = keys[sieve[(keys >> _SIEVE_SHIFT).astype(np.int64)]]
                 places = np.minimum(np.searchsorted(asked, near), len(asked) - 1)
-                found.update(near[asked[places] == near].tolist())
+                for key in near[asked[places] == near].tolist():
+                    found.setdefault(key, section.category)
         return found
 
     def _keys_of(self, row: int) -> Keys:
@@ -133,8 +143,8 @@ class _Keyed:
         return keys
 
 
-def _blocked(sections: _Keyed, hosts: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return host, reason and entry for every given host that a section blocks as a whole."""
+def _blocked(sections: _Keyed, hosts: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
+    """Return host, reason, entry and its category for every given host that a section blocks as a whole."""
     excepted = sections.excepted
     asked: dict[str, dict[int, list[tuple[str, str]]]] = {"domain": {}, "host": {}, "path": {}, "hash": {}}
     for host in hosts:
@@ -149,12 +159,12 @@ def _blocked(sections: _Keyed, hosts: Mapping[str, str]) -> list[tuple[str, str,
             asked["host"].setdefault(hash_bytes(host.encode()), []).append((host, host))
             root = bare_host(host) + "/"
             asked["path"].setdefault(hash_bytes(root.encode()), []).append((host, root))
-    found: dict[tuple[str, str], None] = {}
+    found: dict[tuple[str, str], str] = {}
     for kind, wanted in asked.items():
-        for key in sections.holding(kind, wanted):
+        for key, category in sections.holding(kind, wanted).items():
             for host, entry in wanted[key]:
-                found[host, entry] = None
-    return [(host, hosts[host], entry) for host, entry in found]
+                found.setdefault((host, entry), category)
+    return [(host, hosts[host], entry, category) for (host, entry), category in found.items()]
 
 
 def _platforms(sections: _Keyed) -> list[str]:

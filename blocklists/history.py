@@ -77,6 +77,8 @@ class History:
         wanted = earlier[:1] if version is None else [stored for stored in versions if stored.version == version]
         if not wanted:
             known = ", ".join(str(stored.version) for stored in versions) or "none"
+            if version is None and present is not None:
+                raise ListError(f"There is no version of the list {name} before the present one; `lists remove {name}` takes it away.")
             raise ListError(f"There is no earlier version {version or ''} of the list {name}; kept are: {known}.".replace("  ", " "))
         return wanted[0]
 

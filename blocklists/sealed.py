@@ -12,17 +12,16 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Self
 
 import msgspec
 
-from blocklists.entries import EntryError, host_entry
 from blocklists.errors import ListError, SealedListError
-from blocklists.host import host_facts, is_public_suffix
+from blocklists.host import host_facts
 from blocklists.library import NAME
-from blocklists.reading import Source, read_lines
+from blocklists.sealedinput import DIGEST_BYTES, SealedFormat, SealedInput, read_sealed
 from blocklists.stored import locked, replace_file
-from blocklists.url import CanonicalUrl, UrlError, canonicalise, expressions
+from blocklists.url import CanonicalUrl, UrlError, expressions
 
 REGISTRY = "sealed.json"
 TEST_LIST = "sealed-test"
@@ -30,8 +29,6 @@ FRESH_SECONDS = 36 * 3600
 """Publishers send these lists every day; one that is older than a day and a half has missed its turn."""
 CANARY_SUFFIX = ".canary.test"
 """Nothing answers under .test (RFC 2606)."""
-DIGEST_BYTES = 32
-SealedFormat = Literal["plain", "sha256"]
 
 
 class SealedEntry(msgspec.Struct, frozen=True):
@@ -45,6 +42,8 @@ class SealedEntry(msgspec.Struct, frozen=True):
     """Of the digests file."""
     loaded: str
     """ISO 8601, UTC."""
+    checked: str = ""
+    """ISO 8601, UTC: when its publisher last said that there is nothing newer; empty before."""
     canary: str = ""
     """A host of ours that the list holds, for filter tests; empty in lists of earlier releases. Never shown to people."""
 
@@ -178,36 +177,21 @@ def digest_url(url: CanonicalUrl, key: bytes) -> str:
 
 
 def load_sealed(folder: Path, name: str, source: Path, format: SealedFormat = "plain") -> SealedReport:  # noqa: A002
-    """Register a list from hosts and addresses (`plain`) or SHA-256 digests of expressions (`sha256`), one a line.
+    """Register a list from a file as `blocklists.sealedinput.read_sealed` reads it; raises `ListError`, the earlier list then stays."""
+    found = read_sealed_file(source, name, format)
+    register(folder, name, found.digests)
+    return SealedReport(name, len(found.digests), found.refused, found.refused_lines)
 
-    Only digests are written. A host stands for its every page and its sub-domains; an address ending in "/" for what is
-    below; any other address for itself, with any query where it has none. Raises `ListError`; the earlier list then stays.
-    """
+
+def read_sealed_file(source: Path, name: str, format: SealedFormat) -> SealedInput:  # noqa: A002
+    """Read a list that is to be registered under a name; raises `ListError`."""
     if NAME.fullmatch(name) is None:
         raise ListError(f"{name!r} can't name a list; use lower-case letters, digits, dots, hyphens and underscores, at most 64.")
-    if format not in get_args(SealedFormat):
-        raise ListError(f"There is no format {format!r} for sealed lists; the formats are plain and sha256.")
-    digests: set[bytes] = set()
-    refused: list[int] = []
     try:
         with source.open("rb") as stream:
-            for line in read_lines(Source(stream, str(source))):
-                text = line.text.strip()
-                if line.fault is None and (not text or text.startswith("#")):
-                    continue
-                digest = _digest_of(text, format) if line.fault is None else None
-                if digest is None:
-                    refused.append(line.number)
-                else:
-                    digests.add(digest)
+            return read_sealed(stream, str(source), format)
     except OSError as error:
         raise ListError(f"{source} can't be read ({error.strerror}).") from error
-    if not digests:
-        raise ListError(f"{source} holds no entry that can be read; the sealed list {name} stays as it was.")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with locked(folder):
-        _register(folder, name, digests)
-    return SealedReport(name, len(digests), len(refused), tuple(refused[:100]))
 
 
 def install_test_list(folder: Path) -> SealedReport:
@@ -216,52 +200,71 @@ def install_test_list(folder: Path) -> SealedReport:
         return load_sealed(folder, TEST_LIST, path)
 
 
-def _digest_of(text: str, format_: SealedFormat) -> bytes | None:
-    if format_ == "sha256":
-        try:
-            digest = bytes.fromhex(text.partition(",")[0].strip().strip('"'))
-        except ValueError:
-            return None
-        return digest if len(digest) == DIGEST_BYTES else None
-    try:
-        if "/" not in text:
-            return hashlib.sha256(f"{host_entry(text)}/".encode()).digest()
-        url = canonicalise(text)
-    except (EntryError, UrlError):
-        return None
-    if url.path_and_query == "/" and not url.is_address and is_public_suffix(url.host):
-        return None
-    return hashlib.sha256((url.host + url.path_and_query).encode()).digest()
-
-
 def old_lists(entries: Iterable[SealedEntry], now: float) -> list[tuple[str, float]]:
     """Return the lists that are older than `FRESH_SECONDS` and their age in seconds; the product's own test list never is."""
-    ages = [(entry.name, now - datetime.fromisoformat(entry.loaded).timestamp()) for entry in entries if entry.name != TEST_LIST]
-    return [(name, age) for name, age in ages if age > FRESH_SECONDS]
+    ages = [(entry.name, now - datetime.fromisoformat(max(entry.loaded, entry.checked)).timestamp()) for entry in entries]
+    return [(name, age) for name, age in ages if age > FRESH_SECONDS and name != TEST_LIST]
 
 
-def _register(folder: Path, name: str, digests: set[bytes]) -> None:
-    registry = _read_registry(folder) if (folder / REGISTRY).exists() else Registry()
-    known = next((entry.canary for entry in registry.lists if entry.name == name), "")
-    canary = known or secrets.token_hex(16) + CANARY_SUFFIX
-    body = b"".join(sorted({*digests, hashlib.sha256(f"{canary}/".encode()).digest()}))
-    digest = hashlib.sha256(body).hexdigest()
-    loaded = datetime.now(UTC).isoformat(timespec="seconds")
-    entry = SealedEntry(name, f"{name}.{digest[:16]}.digests", len(body) // DIGEST_BYTES - 1, digest, loaded, canary)
-    replace_file(folder / entry.file, lambda beside: beside.write_bytes(body))
-    lists = tuple(sorted([*(e for e in registry.lists if e.name != name), entry], key=lambda e: e.name))
-    replace_file(folder / REGISTRY, lambda beside: beside.write_bytes(msgspec.json.encode(Registry(lists))))
-    for old in registry.lists:
-        if old.name == name and old.file != entry.file:
-            (folder / old.file).unlink(missing_ok=True)
+def registered(folder: Path, name: str) -> SealedEntry | None:
+    """Return what is registered under a name; raises `SealedListError` where the register is damaged."""
+    if not (folder / REGISTRY).exists():
+        return None
+    return next((entry for entry in _read_registry(folder).lists if entry.name == name), None)
+
+
+def digests_of(folder: Path, entry: SealedEntry) -> frozenset[bytes]:
+    """Return the digests of a registered list without that of its canary; raises `SealedListError`."""
+    return frozenset(_read_digests(folder, entry)) - {hashlib.sha256(f"{entry.canary}/".encode()).digest()}
+
+
+def confirm(folder: Path, name: str) -> None:
+    """Write down that the publisher has nothing newer: the list is as fresh as if it had been loaded now. Raises `ListError`."""
+    with locked(folder):
+        lists = _read_registry(folder).lists
+        _write_registry(folder, [msgspec.structs.replace(e, checked=_now()) if e.name == name else e for e in lists])
+
+
+def register(folder: Path, name: str, digests: frozenset[bytes]) -> None:
+    """Put a list in force, in the place of the one of that name; raises `ListError`, and the earlier list then stays."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with locked(folder):
+        registry = _read_registry(folder) if (folder / REGISTRY).exists() else Registry()
+        known = next((entry.canary for entry in registry.lists if entry.name == name), "")
+        canary = known or secrets.token_hex(16) + CANARY_SUFFIX
+        body = b"".join(sorted({*digests, hashlib.sha256(f"{canary}/".encode()).digest()}))
+        digest = hashlib.sha256(body).hexdigest()
+        entry = SealedEntry(name, f"{name}.{digest[:16]}.digests", len(body) // DIGEST_BYTES - 1, digest, _now(), canary=canary)
+        replace_file(folder / entry.file, lambda beside: beside.write_bytes(body))
+        try:
+            _write_registry(folder, [*(e for e in registry.lists if e.name != name), entry])
+        except BaseException:
+            if entry.file not in {old.file for old in registry.lists}:
+                (folder / entry.file).unlink(missing_ok=True)
+            raise
+        for old in registry.lists:
+            if old.name == name and old.file != entry.file:
+                (folder / old.file).unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _write_registry(folder: Path, lists: Iterable[SealedEntry]) -> None:
+    registry = Registry(tuple(sorted(lists, key=lambda entry: entry.name)))
+    replace_file(folder / REGISTRY, lambda beside: beside.write_bytes(msgspec.json.encode(registry)))
 
 
 def _read_registry(folder: Path) -> Registry:
     path = folder / REGISTRY
     try:
         return msgspec.json.decode(path.read_bytes(), type=Registry)
+    except FileNotFoundError as error:
+        raise SealedListError(f"{path}, the register of sealed lists, is missing; load the sealed lists again.") from error
     except (OSError, msgspec.MsgspecError) as error:
-        raise SealedListError(f"{path}, the register of sealed lists, is missing or damaged; load the sealed lists again.") from error
+        sentence = f"{path}, the register of sealed lists, is damaged; delete it, then load every sealed list again."
+        raise SealedListError(sentence) from error
 
 
 def _read_digests(folder: Path, entry: SealedEntry) -> Iterator[bytes]:

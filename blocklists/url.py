@@ -129,7 +129,8 @@ def canonicalise(text: str) -> CanonicalUrl:
     if len(text) > MAX_CHARACTERS:
         raise UrlError(f"The address is longer than {MAX_CHARACTERS:,} characters.")
     path: str = url.pathname
-    if "%" in path or "//" in path:
+    # The parser leaves dot segments behind a segment that begins with a dot: "/.x/y/../z" stays as it is.
+    if "%" in path or "//" in path or "/." in path:
         path = _canonical_path(path)
     search: str = url.search
     raw_query = query = search[1:] or None

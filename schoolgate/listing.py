@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from schoolgate import terminal, wiring
 from schoolgate.errors import Problem
@@ -20,9 +20,12 @@ from schoolgate.storelock import store_lock
 
 if TYPE_CHECKING:
     from analyser.lists.changes import Outcome
+    from analyser.lists.fetch import FetchReport
     from analyser.lists.preview import Preview
+    from analyser.lists.sealing import Place, Sealed
     from analyser.lists.traffic import Traffic
     from analyser.lists.trial import Proposal, Trial
+    from blocklists.sealedinput import SealedFormat
 
 SHOWN = 4
 """Objections of one kind that people are shown."""
@@ -79,6 +82,54 @@ def do(paths: StatePaths, config: Path, proposal: Proposal) -> Preview:
     return found
 
 
+def seal(paths: StatePaths, config: Path, name: str, source: Path, format_: str) -> Sealed:
+    """Put a sealed list from a file in force, or hold it for a second person; the ruleset is built when it is in force."""
+    from analyser.lists.sealing import seal_file
+
+    with wiring.casework_open(paths) as database:
+        done = seal_file(database, _place(paths, config), name, source, cast("SealedFormat", format_), wiring.os_actor(operator()).written)
+    if done.change is None:
+        wiring.build_ruleset(paths, config)
+    return done
+
+
+def fetch_sealed(
+    paths: StatePaths, config: Path, name: str, *, scheduled: bool, any_hour: bool, shown: Progress
+) -> tuple[FetchReport, Sealed | None]:  # fmt: skip
+    """Fetch a sealed list from its source and put it in force, or hold it; raises `FetchError`."""
+    from analyser.casework.people import GATEWAY
+    from analyser.lists.sealing import fetch_sealed as fetch
+
+    actor = GATEWAY if scheduled else wiring.os_actor(operator())
+    with wiring.casework_open(paths) as database:
+        report, done = fetch(
+            database, _place(paths, config), name, actor, scheduled=scheduled, any_hour=any_hour, trusted=wiring.trusted_ca(config),
+            tell=shown.reached,
+        )  # fmt: skip
+    if done is not None and done.change is None:
+        wiring.build_ruleset(paths, config)
+    return report, done
+
+
+def refuse_sealed(paths: StatePaths, name: str) -> None:
+    """Raise `Problem` where a sealed list has this name: as an ordinary one its text would be kept and shown."""
+    from blocklists.sealed import registered
+
+    if registered(paths.sealed, name) is not None:
+        raise Problem(f"{name} is a sealed list, of which only digests are kept: say --sealed to load it, or choose another name.")
+
+
+def _place(paths: StatePaths, config: Path) -> Place:
+    from analyser.lists.sealing import Place
+    from rules.policy import PolicyError, load_policy
+
+    try:
+        own = load_policy(config).own_hosts
+    except PolicyError:  # no reason to leave a sealed list old; building the ruleset says what is wrong
+        own = frozenset()
+    return Place(paths.lists, paths.sealed, own)
+
+
 def _size(proposal: Proposal) -> int | None:
     """Return the bytes that are to be read, where they are as many as the file has."""
     path = Path(proposal.path)
@@ -97,6 +148,8 @@ def warnings(found: Preview) -> list[str]:
         lines += messages[:SHOWN]
         if len(messages) > SHOWN:
             lines.append(f"… and {len(messages) - SHOWN:,} more of this kind; `schoolgate lists preview --json` names them all.")
+        if rule == "vital" and found.act != "seal":
+            lines.append("An [[allow]] entry in the policy keeps such a host open; --map CATEGORY=- leaves its category out of the list.")
     return lines
 
 
@@ -107,7 +160,7 @@ def held_sentence(found: Preview, change: int) -> str:
     what = {
         "load": f"The list {found.name} is not live yet.", "rollback": f"Version {found.version} of {found.name} is not live yet.",
         "pause": f"{found.name} is not paused yet.", "remove": f"{found.name} is not removed yet.",
-        "resume": f"{found.name} is not asked again yet.",
+        "resume": f"{found.name} is not asked again yet.", "seal": f"The sealed list {found.name} is not in force yet, the earlier one is.",
     }[found.act]  # fmt: skip
     return (
         f"{what} {' '.join(why[:3])}{more} It waits as number {change}: somebody else can look at it and "

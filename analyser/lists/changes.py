@@ -2,6 +2,8 @@
 
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,11 +21,13 @@ from analyser.casework.people import Actor, persons_of
 from analyser.casework.signins import token_actor
 from analyser.lists.errors import ChangeError
 from analyser.lists.preview import Preview
-from analyser.lists.trial import Proposal, Trial, trial
+from analyser.lists.trial import Act, Proposal, Trial, trial
 from blocklists.errors import ListError
 from blocklists.library import Library
 from blocklists.reading import sha256_of
 from blocklists.reports import LoadReport
+from blocklists.sealed import register
+from blocklists.sealedinput import read_sealed
 
 APPROVERS: Final = ("administrator", "technician", "dsl", "headteacher")
 """Roles of the console that may approve a held list."""
@@ -35,6 +39,7 @@ ACTIONS: Final = {
     "pause": "lists.pause",
     "resume": "lists.resume",
     "remove": "lists.remove",
+    "seal": "lists.load",
 }
 """What the audit calls an act that is done."""
 
@@ -58,37 +63,53 @@ def offer(database: CaseworkDatabase, tried: Trial, found: Preview, proposer: st
 
     A list that becomes live is compiled; the caller builds the ruleset.
     """
-    name = tried.proposal.name
     if not found.held:
-        # Written before: what is live without a word in the audit would be worse than a word too many.
-        detail = _detail(found)
-        with database.session() as session:
-            audit.append(session, proposer, ACTIONS[tried.proposal.act], f"list:{name}", detail, now=now)
-            _withdraw(session, name, proposer, moment(now))
+        note_done(database, tried.proposal.act, found, proposer, now=now)
         return Outcome(tried.adopt(), None)
-    held = tried.library.folder / FOLDER / secrets.token_hex(8)
-    try:
-        proposal, digest = _copied(tried, found, held) if tried.proposal.act == "load" else _pinned(tried)
-        with database.session() as session:
-            _withdraw(session, name, proposer, moment(now))
-            row = ListChange(
-                name=name, proposal=msgspec.json.encode(proposal).decode(), sha256=digest,
-                findings=msgspec.json.encode(found.objections).decode(), preview=msgspec.json.encode(found).decode(),
-                proposed=moment(now), proposed_by=proposer, proposed_by_key=keys_of(session).digest(proposer), status="pending",
-            )  # fmt: skip
-            session.add(row)
-            session.flush()
-            objections = [objection.message for objection in found.objections if objection.blocks]
-            audit.append(session, proposer, "lists.hold", f"list-change:{row.id}", _detail(found) | {"why": objections[:20]}, now=now)
-            number = row.id
-    except OSError as error:
-        shutil.rmtree(held, ignore_errors=True)
-        raise ListError(f"The list can't be kept for a second person ({error.strerror}); make room and load it again.") from error
-    except BaseException:
-        shutil.rmtree(held, ignore_errors=True)
-        raise
+    with held_folder(tried.library) as folder:
+        proposal, digest = _copied(tried, found, folder) if tried.proposal.act == "load" else _pinned(tried)
+        number = hold(database, proposal, digest, found, proposer, now=now)
     sweep(database, tried.library)
     return Outcome(None, number)
+
+
+@contextmanager
+def held_folder(library: Library) -> Iterator[Path]:
+    """Give a new folder, not made yet, for what waits; gone again where the block fails. Raises `ListError` for a full disk."""
+    folder = library.folder / FOLDER / secrets.token_hex(8)
+    try:
+        yield folder
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ListError(f"The list can't be kept for a second person ({error.strerror}); make room and load it again.") from error
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def hold(
+    database: CaseworkDatabase, proposal: Proposal, digest: str, found: Preview, proposer: str, *, now: float | None = None
+) -> int:  # fmt: skip
+    """Write down what waits for a second person, in the place of what waited before; returns its number."""
+    with database.session() as session:
+        _withdraw(session, proposal.name, proposer, moment(now))
+        row = ListChange(
+            name=proposal.name, proposal=msgspec.json.encode(proposal).decode(), sha256=digest,
+            findings=msgspec.json.encode(found.objections).decode(), preview=msgspec.json.encode(found).decode(),
+            proposed=moment(now), proposed_by=proposer, proposed_by_key=keys_of(session).digest(proposer), status="pending",
+        )  # fmt: skip
+        session.add(row)
+        session.flush()
+        objections = [objection.message for objection in found.objections if objection.blocks]
+        audit.append(session, proposer, "lists.hold", f"list-change:{row.id}", _detail(found) | {"why": objections[:20]}, now=now)
+        return row.id
+
+
+def note_done(database: CaseworkDatabase, act: Act, found: Preview, proposer: str, *, now: float | None = None) -> None:
+    """Write down that something is done that no guard held: before it is, since live without a word in the audit would be worse."""
+    with database.session() as session:
+        audit.append(session, proposer, ACTIONS[act], f"list:{found.name}", _detail(found), now=now)
+        _withdraw(session, found.name, proposer, moment(now))
 
 
 def _copied(tried: Trial, found: Preview, held: Path) -> tuple[Proposal, str]:
@@ -115,9 +136,12 @@ def _pinned(tried: Trial) -> tuple[Proposal, str]:
 
 
 def approve(
-    database: CaseworkDatabase, library: Library, number: int, actor: Actor, *, note: str = "", now: float | None = None
+    database: CaseworkDatabase, library: Library, sealed: Path, number: int, actor: Actor, *, note: str = "", now: float | None = None
 ) -> LoadReport:  # fmt: skip
-    """Make a held list live; never by the one who proposed it. Raises `ChangeError` and `ListError`; the caller builds the ruleset."""
+    """Make a held list live; never by the one who proposed it. Raises `ChangeError` and `ListError`; the caller builds the ruleset.
+
+    `sealed` is the folder of the sealed lists, which no library holds.
+    """
     with database.session() as session:
         row = _pending(session, number)
         if proposed_by_same(session, row, actor):
@@ -131,12 +155,24 @@ def approve(
             "note": note[:500],
         }  # fmt: skip
         audit.append(session, actor.written, "lists.approve", f"list-change:{number}", detail, now=now)
-    with trial(library, proposal) as tried:
-        report = tried.adopt()
+    report = _sealed(sealed, proposal) if proposal.act == "seal" else _adopted(library, proposal)
     with database.session() as session:
         _decide(_pending(session, number), "approved", actor, note, now)
     sweep(database, library)
     return report
+
+
+def _adopted(library: Library, proposal: Proposal) -> LoadReport:
+    with trial(library, proposal) as tried:
+        return tried.adopt()
+
+
+def _sealed(folder: Path, proposal: Proposal) -> LoadReport:
+    """Put the digests that waited in force; they are kept as they would be in a file of digests, a line each."""
+    with Path(proposal.path).open("rb") as file:
+        digests = read_sealed(file, f"What was kept of {proposal.name}", "sha256").digests
+    register(folder, proposal.name, digests)
+    return LoadReport(proposal.name, proposal.format or "", "block", len(digests), 0, 0, (), {"illegal": len(digests)}, {}, {}, "")
 
 
 def refuse(
@@ -198,7 +234,7 @@ _SETTLING = 600
 
 def _check_unchanged(library: Library, proposal: Proposal, digest: str) -> None:
     """Raise `ChangeError` where what would become live is not what was looked at."""
-    if proposal.act == "load":
+    if proposal.act in ("load", "seal"):
         path = Path(proposal.path)
         if not path.exists() or sha256_of(path) != digest:
             raise ChangeError("The copy of the list that was looked at is gone or was changed; load the list again.", "stale")

@@ -1,12 +1,14 @@
 """One download: conditional, bounded in size, time and redirects, whole or not at all."""
 
 import contextlib
+import io
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import BinaryIO, Final, NamedTuple
 from urllib.parse import urljoin, urlsplit
 
 import certifi
@@ -50,6 +52,20 @@ class Validators(NamedTuple):
         return {name: value for name, value in found.items() if value}
 
 
+class Way(NamedTuple):
+    """How a publisher is asked."""
+
+    limits: Limits = Limits()
+    plain_http: bool = False
+    """True where somebody said that http without TLS will do."""
+    trusted: Path | None = None
+    """A file of further authorities (PEM), as the policy's `gateway.trusted_ca`."""
+    tell: Tell | None = None
+    """Hears the bytes so far, and of how many where the server says."""
+    credentials: Mapping[str, str] = MappingProxyType({})
+    """Headers that say who asks; sent to the server of the address and to no other."""
+
+
 USUAL: Final = Limits()
 UNKNOWN: Final = Validators()
 
@@ -61,54 +77,87 @@ class Downloaded(NamedTuple):
     validators: Validators
 
 
-def download(
-    address: str,
-    target: Path,
-    validators: Validators = UNKNOWN,
-    limits: Limits = USUAL,
-    *,
-    plain_http: bool = False,
-    trusted: Path | None = None,
-    tell: Tell | None = None,
-) -> Downloaded | None:
+def download(address: str, target: Path, validators: Validators, way: Way) -> Downloaded | None:
     """Fetch an address into a file that does not exist yet; None when the copy with these validators is still the newest.
 
-    The body is kept as it comes: packed files stay packed. `trusted` is a file of further authorities (PEM), as the
-    policy's `gateway.trusted_ca`; `tell` hears the bytes so far, and of how many where the server says. Raises
-    `FetchError`, and `OSError` where the disk refuses; the file is then gone.
+    The body is kept as it comes: packed files stay packed. Raises `FetchError`, and `OSError` where the disk refuses; the
+    file is then gone.
     """
-    until = time.monotonic() + limits.seconds
+    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    found = None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            found = download_into(file, address, validators, way)
+            file.flush()
+            os.fsync(file.fileno())
+            return found
+    except BaseException:
+        found = None
+        raise
+    finally:
+        if found is None:
+            with contextlib.suppress(OSError):
+                target.unlink()
+
+
+def download_small(address: str, way: Way) -> bytes:
+    """Fetch a small file, such as a signature, into memory; raises `FetchError`."""
+    body = io.BytesIO()
+    download_into(body, address, UNKNOWN, way._replace(limits=way.limits._replace(bytes=SMALL_BYTES), tell=None))
+    return body.getvalue()
+
+
+def download_into(file: BinaryIO, address: str, validators: Validators, way: Way) -> Downloaded | None:
+    """Write what an address holds into a file; None when the copy with these validators is still the newest.
+
+    Raises `FetchError`; part of the body may then be written. No message holds a word of the body.
+    """
+    until = time.monotonic() + way.limits.seconds
     headers = {"Accept-Encoding": "identity", "User-Agent": _AGENT, **validators.headers}
+    asked, shown = address, address
     try:
         with httpx2.Client(
-            timeout=min(_SILENCE, limits.seconds), trust_env=False, follow_redirects=False, verify=_authorities(trusted)
+            timeout=min(_SILENCE, way.limits.seconds), trust_env=False, follow_redirects=False, verify=_authorities(way.trusted)
         ) as client:  # fmt: skip
-            for _ in range(limits.redirects + 1):
-                with client.stream("GET", address, headers=headers) as answer:
+            for _ in range(way.limits.redirects + 1):
+                own = way.credentials if same_server(address, asked) else {}
+                with client.stream("GET", address, headers=headers | dict(own)) as answer:
                     if answer.status_code in (301, 302, 303, 307, 308):
-                        address = _next(address, answer.headers.get("location", ""), plain_http)
+                        address = _next(address, answer.headers.get("location", ""), way.plain_http)
+                        shown = _without_query(address)
                         continue
                     if answer.status_code == 304 and validators.headers:
                         return None
-                    return _keep(answer, address, target, limits, until, tell)
+                    return _keep(answer, shown, file, way, until)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise FetchError(f"{address} can't be fetched ({_why(error)}); the list that is there stays.") from error
-    raise FetchError(f"{address} is redirected more than {limits.redirects} times; correct the source's address.")
+        raise FetchError(f"{shown} can't be fetched ({_why(error)}); the list that is there stays.") from error
+    raise FetchError(f"{shown} is redirected more than {way.limits.redirects} times; correct the source's address.")
+
+
+def same_server(first: str, second: str) -> bool:
+    """True for two addresses of one scheme, host and port."""
+    one, other = urlsplit(first), urlsplit(second)
+    return (one.scheme, one.hostname, one.port) == (other.scheme, other.hostname, other.port)
+
+
+def _without_query(address: str) -> str:
+    """Return an address as reports may show it: where a publisher leads us, a signature may stand in the query that opens its list."""
+    return address.partition("?")[0]
 
 
 def _next(address: str, location: str, plain_http: bool) -> str:
+    shown = _without_query(address)
     if not location:
-        raise FetchError(f"{address} is redirected to nowhere; correct the source's address.")
+        raise FetchError(f"{shown} is redirected to nowhere; correct the source's address.")
     target = urljoin(address, location)
+    leads = _without_query(target)
     try:
-        check_address(target, plain_http=plain_http)
-        # From the network to this machine: nobody but the technician may point there.
-        if urlsplit(target).scheme == "http" and urlsplit(address).scheme == "https":
-            raise FetchError(f"{address} is redirected to {target}, which is not encrypted; correct the source's address.")
-    except FetchError:
-        raise
+        check_address(leads, plain_http=plain_http)
     except ListError as error:
-        raise FetchError(f"{address} is redirected to an address that can't be used: {error}") from error
+        raise FetchError(f"{shown} is redirected to an address that can't be used: {error}") from error
+    # From the network to this machine: nobody but the technician may point there.
+    if urlsplit(target).scheme == "http" and urlsplit(address).scheme == "https":
+        raise FetchError(f"{shown} is redirected to {leads}, which is not encrypted; correct the source's address.")
     return target
 
 
@@ -122,9 +171,10 @@ def _authorities(trusted: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _keep(
-    answer: httpx2.Response, address: str, target: Path, limits: Limits, until: float, tell: Tell | None
-) -> Downloaded:  # fmt: skip
+def _keep(answer: httpx2.Response, address: str, file: BinaryIO, way: Way, until: float) -> Downloaded:
+    limits = way.limits
+    if answer.status_code in (401, 403):
+        raise FetchError(f"{address} answers with status {answer.status_code}: it does not know who asks; see to --credentials.")
     if answer.status_code != 200:
         wait = answer.headers.get("retry-after", "")
         again = f" and asks to wait ({wait})" if wait and answer.status_code in (429, 503) else ""
@@ -138,33 +188,24 @@ def _keep(
     if length is not None and length.isdecimal() and int(length) > limits.bytes:
         raise FetchError(f"{address} has {int(length):,} bytes; a list may have {limits.bytes:,}.")
     taken = 0
-    done = False
-    descriptor = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for part in answer.iter_raw():  # as it comes: waiting for a part of some size would leave the clock unread
-                taken += len(part)
-                if taken > limits.bytes:
-                    raise FetchError(f"{address} sends more than {limits.bytes:,} bytes; it was broken off.")
-                if time.monotonic() > until:
-                    raise FetchError(f"{address} took longer than {limits.seconds:.0f} s; it was broken off.")
-                file.write(part)
-                if tell is not None:
-                    tell(taken, int(length) if length is not None and length.isdecimal() else None)
-            file.flush()
-            os.fsync(file.fileno())
-        if length is not None and length.isdecimal() and taken != int(length):
-            raise FetchError(f"{address} broke off after {taken:,} of {int(length):,} bytes; the list that is there stays.")
-        if not taken:
-            raise FetchError(f"{address} sent an empty file; the list that is there stays.")
-        done = True
-    finally:
-        if not done:
-            with contextlib.suppress(OSError):
-                target.unlink()
+    for part in answer.iter_raw():  # as it comes: waiting for a part of some size would leave the clock unread
+        taken += len(part)
+        if taken > limits.bytes:
+            raise FetchError(f"{address} sends more than {limits.bytes:,} bytes; it was broken off.")
+        if time.monotonic() > until:
+            raise FetchError(f"{address} took longer than {limits.seconds:.0f} s; it was broken off.")
+        file.write(part)
+        if way.tell is not None:
+            way.tell(taken, int(length) if length is not None and length.isdecimal() else None)
+    if length is not None and length.isdecimal() and taken != int(length):
+        raise FetchError(f"{address} broke off after {taken:,} of {int(length):,} bytes; the list that is there stays.")
+    if not taken:
+        raise FetchError(f"{address} sent an empty file; the list that is there stays.")
     return Downloaded(taken, Validators(answer.headers.get("etag"), answer.headers.get("last-modified")))
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, httpx2.RemoteProtocolError) and error.args and "b'" in str(error):
+        return "its answer is not HTTP"  # the library quotes what came, which may be a piece of a sealed list
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]

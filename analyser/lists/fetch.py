@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Final, Literal, NamedTuple
+from typing import BinaryIO, Final, Literal
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -19,7 +19,8 @@ from analyser.casework.database import CaseworkDatabase
 from analyser.casework.list_models import ListRun, ListSource
 from analyser.casework.people import Actor
 from analyser.lists import sources
-from analyser.lists.download import SMALL_BYTES, USUAL, Limits, Tell, Validators, download
+from analyser.lists.credentials import headers_of
+from analyser.lists.download import USUAL, Limits, Tell, Validators, Way, download, download_small, same_server
 from analyser.lists.errors import FetchError
 from analyser.lists.sources import Source
 from analyser.lists.trial import Proposal
@@ -49,8 +50,10 @@ class FetchReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class _Outcome(msgspec.Struct, frozen=True):
-    path: Path
+class Outcome(msgspec.Struct, frozen=True):
+    """What came: a file that is kept, or of a sealed list its size and digest alone."""
+
+    path: Path | None
     bytes: int
     sha256: str
     validators: Validators
@@ -73,24 +76,40 @@ def fetch(
         source = sources.settings_of(row)
         kept = Path(row.fetched_path) if row.fetched_path else None
         known = Validators(row.etag, row.last_modified) if kept is not None and kept.exists() else Validators()
+    with reported(database, name, actor, started, lists):
+        check_hour(source, started, any_hour=any_hour)
+        outcome = _fetch(source, lists / FOLDER / name, known, way_of(source, limits, trusted, tell))
+        report = _report(source, row, outcome, time.monotonic() - clock)
+    note_success(database, actor, started, report, outcome)
+    if outcome is not None and outcome.path is not None and source.is_remote:
+        _drop_others(outcome.path)
+    return report
+
+
+def way_of(source: Source, limits: Limits, trusted: Path | None, tell: Tell | None) -> Way:
+    """Return how a source's publisher is asked; raises `SourceError` where its credentials can't be read."""
+    return Way(limits, source.plain_http, trusted, tell, headers_of(source.credentials))
+
+
+def check_hour(source: Source, at: float, *, any_hour: bool) -> None:
+    """Raise `FetchError` in the hours in which a publisher asks to be left alone."""
+    if source.not_between is not None and source.is_remote and not any_hour and source.not_between.hold(at):
+        raise FetchError(
+            f"The publisher of {source.name} asks not to be asked from {source.not_between} o'clock UTC; try later, or say --any-hour."
+        )
+
+
+@contextmanager
+def reported(database: CaseworkDatabase, name: str, actor: Actor, started: float, folder: Path) -> Iterator[None]:
+    """Write a failure within the block down as a run's report; every error comes out as `FetchError`."""
     try:
-        if source.not_between is not None and source.is_remote and not any_hour and source.not_between.hold(started):
-            raise FetchError(
-                f"The publisher of {name} asks not to be asked from {source.not_between} o'clock UTC; try later, or say --any-hour."
-            )
-        outcome = _fetch(source, lists / FOLDER / name, known, _Way(limits, trusted, tell))
-        new = outcome is not None and outcome.sha256 != row.fetched_sha256
-        report = _report(source, row, outcome, new, time.monotonic() - clock)
+        yield
     except (ListError, OSError) as error:
-        sentence = str(error) if isinstance(error, ListError) else f"{error.filename or lists} can't be written ({error.strerror})."
+        sentence = str(error) if isinstance(error, ListError) else f"{error.filename or folder} can't be written ({error.strerror})."
         note_failure(database, name, actor, sentence, started)
         if isinstance(error, FetchError):
             raise
         raise FetchError(sentence) from error
-    _note(database, name, actor, started, report, outcome)
-    if outcome is not None and source.is_remote:
-        _drop_others(outcome.path)
-    return report
 
 
 def next_after(source: Source, row_failures: int, at: float, share: float) -> float | None:
@@ -111,6 +130,8 @@ def fetched_file(database: CaseworkDatabase, name: str) -> tuple[Source, Path]:
     """Return a source and the file that was fetched from it last; raises `SourceError` and `FetchError`."""
     with database.reading() as session:
         row = sources.find(session, name)
+    if sources.settings_of(row).sealed:
+        raise FetchError(f"{name} is a sealed list: what is fetched of it is never kept, and nobody looks at it.")
     if row.fetched_path is None or not Path(row.fetched_path).exists():
         raise FetchError(f"Nothing was fetched for {name} yet; run `schoolgate lists fetch {name}`.")
     return sources.settings_of(row), Path(row.fetched_path)
@@ -124,89 +145,87 @@ def proposal_of(source: Source, path: Path, *, scheduled: bool = False) -> Propo
     )  # fmt: skip
 
 
-class _Way(NamedTuple):
-    limits: Limits
-    trusted: Path | None
-    tell: Tell | None
-
-
-def _fetch(source: Source, folder: Path, known: Validators, way: _Way) -> _Outcome | None:
+def _fetch(source: Source, folder: Path, known: Validators, way: Way) -> Outcome | None:
     if not source.is_remote:
         path = Path(source.address)
         if not path.exists():
             raise FetchError(f"There is no file or folder {path} any more; correct the source {source.name}.")
         size = path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-        return _Outcome(path, size, sha256_of(path), Validators(), ())
+        return Outcome(path, size, sha256_of(path), Validators(), ())
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _turn(folder, source.name):
+    with turn(folder, source.name):
         for left in folder.glob(f"*{_PART}"):  # of a run that was killed
             left.unlink(missing_ok=True)
         part = folder / f"{os.getpid()}{_PART}"
-        found = download(source.address, part, known, way.limits, plain_http=source.plain_http, trusted=way.trusted, tell=way.tell)
+        found = download(source.address, part, known, way)
         if found is None:
             return None
         try:
-            checks = _checks(source, part, way)
+            with part.open("rb") as file:
+                checks = checks_of(source, file, way)
             digest = sha256_of(part)
             path = folder / f"{digest[:16]}-{_file_name(source)}"
             part.replace(path)
             _sync(folder)
         finally:
             part.unlink(missing_ok=True)
-    return _Outcome(path, found.bytes, digest, found.validators, checks)
+    return Outcome(path, found.bytes, digest, found.validators, checks)
 
 
-def _checks(source: Source, part: Path, way: _Way) -> tuple[str, ...]:
+def checks_of(source: Source, file: BinaryIO, way: Way) -> tuple[str, ...]:
+    """Check what came as its source says; returns what it was checked by, raises `FetchError`."""
     made = []
-    small = way.limits._replace(bytes=SMALL_BYTES)
-    beside = part.with_name(f"check{_PART}")
-    try:
-        if source.checksum:
-            download(source.checksum, beside, limits=small, plain_http=source.plain_http, trusted=way.trusted)
-            name = unquote(PurePosixPath(urlsplit(source.address).path).name)
-            made.append(check_digest(part, name, beside.read_text(encoding="utf-8", errors="replace")))
-            beside.unlink()
-        if source.signature:
-            download(source.signature, beside, limits=small, plain_http=source.plain_http, trusted=way.trusted)
-            check_signature(part, beside.read_bytes(), source.public_key)
-            made.append("ed25519")
-    finally:
-        beside.unlink(missing_ok=True)
+    if source.checksum:
+        name = unquote(PurePosixPath(urlsplit(source.address).path).name)
+        made.append(check_digest(file, name, _beside(source, source.checksum, way).decode("utf-8", "replace")))
+    if source.signature:
+        check_signature(file, _beside(source, source.signature, way), source.public_key)
+        made.append("ed25519")
     return tuple(made)
 
 
-def _report(source: Source, row: ListSource, outcome: _Outcome | None, new: bool, seconds: float) -> FetchReport:
-    if outcome is None or not new:
+def _beside(source: Source, address: str, way: Way) -> bytes:
+    """Fetch a small file that belongs to a list; whose server is another one does not learn who asks."""
+    return download_small(address, way if same_server(address, source.address) else way._replace(credentials={}))
+
+
+def _report(source: Source, row: ListSource, outcome: Outcome | None, seconds: float) -> FetchReport:
+    if outcome is None or outcome.sha256 == row.fetched_sha256:
         path = str(outcome.path) if outcome is not None else str(row.fetched_path)
         sentence = f"{source.name} has not changed since it was fetched last."
         size = outcome.bytes if outcome is not None else 0
         return FetchReport(
             source.name, "unchanged", sentence, path, str(row.fetched_sha256), size, outcome.checks if outcome else (), seconds
         )
-    sentence = f"Fetched {source.name}: {outcome.bytes:,} bytes"
-    sentence += f", checked by {' and '.join(outcome.checks)}." if outcome.checks else "."
-    return FetchReport(source.name, "fetched", sentence, str(outcome.path), outcome.sha256, outcome.bytes, outcome.checks, seconds)
+    return FetchReport(
+        source.name, "fetched", fetched_sentence(source.name, outcome), str(outcome.path), outcome.sha256, outcome.bytes, outcome.checks,
+        seconds,
+    )  # fmt: skip
 
 
-def _note(
-    database: CaseworkDatabase, name: str, actor: Actor, started: float, report: FetchReport, outcome: _Outcome | None
-) -> None:  # fmt: skip
+def fetched_sentence(name: str, outcome: Outcome) -> str:
+    """Say that a list came, how big it is and what it was checked by."""
+    return f"Fetched {name}: {outcome.bytes:,} bytes" + (f", checked by {' and '.join(outcome.checks)}." if outcome.checks else ".")
+
+
+def note_success(database: CaseworkDatabase, actor: Actor, started: float, report: FetchReport, outcome: Outcome | None) -> None:
+    """Write a run's report down, and what the publisher said of the file that came; None: that there is nothing newer."""
     with database.session() as session:
-        row = sources.find(session, name)
+        row = sources.find(session, report.name)
         row.failures = 0
         row.fetched = started
         if outcome is not None:
-            row.fetched_path, row.fetched_sha256 = str(outcome.path), outcome.sha256
+            row.fetched_path, row.fetched_sha256 = str(outcome.path) if outcome.path is not None else None, outcome.sha256
             etag, changed = outcome.validators
             row.etag = etag if etag is not None and len(etag) <= 300 else None
             row.last_modified = changed if changed is not None and len(changed) <= 100 else None
         session.add(
             ListRun(
-                name=name, started=started, finished=time.time(), started_by=actor.written, result=report.result,
+                name=report.name, started=started, finished=time.time(), started_by=actor.written, result=report.result,
                 sentence=report.sentence, bytes=report.bytes, sha256=report.sha256,
             )
         )  # fmt: skip
-        _prune(session, name)
+        _prune(session, report.name)
 
 
 def note_failure(database: CaseworkDatabase, name: str, actor: Actor, sentence: str, started: float | None = None) -> None:
@@ -248,7 +267,8 @@ def _file_name(source: Source) -> str:
 
 
 @contextmanager
-def _turn(folder: Path, name: str) -> Iterator[None]:
+def turn(folder: Path, name: str) -> Iterator[None]:
+    """Hold a source's folder for the length of a block; raises `FetchError` where somebody else fetches it."""
     with (folder / ".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,10 +14,12 @@ from analyser.casework import audit
 from analyser.casework.clock import moment
 from analyser.casework.list_models import ListRun, ListSource
 from analyser.casework.people import Actor
+from analyser.lists.credentials import headers_of
 from analyser.lists.errors import SourceError
 from analyser.lists.verify import public_key
 from blocklists.library import FORMATS, NAME
 from blocklists.parsed import checked_map
+from blocklists.sealedinput import FORMATS as SEALED_FORMATS
 from blocklists.stored import ListKind
 
 LEAST_MINUTES: Final = 15
@@ -82,6 +84,10 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     """squidGuard: read the files `expressions`, too."""
     categories: dict[str, str] | None = None
     """The publisher's names of categories and ours; "-" leaves one out."""
+    sealed: bool = False
+    """Unlawful content: kept as digests alone, and in force as soon as it is fetched unless a guard holds it."""
+    credentials: str = ""
+    """Full path of a file that says who asks (`analyser.lists.credentials`); its content is never written down."""
     plain_http: bool = False
     """True where somebody said that http without TLS will do; needs a signature to be safe."""
 
@@ -95,8 +101,11 @@ def checked(source: Source) -> Source:
     """Return the source as it is kept; raises `SourceError` with what is wrong with it."""
     if NAME.fullmatch(source.name) is None:
         raise SourceError(f"{source.name!r} can't name a list; use lower-case letters, digits, dots, hyphens and underscores, at most 64.")
-    if source.format is not None and source.format not in FORMATS:
-        raise SourceError(f"There is no format {source.format!r}; the formats are {', '.join(FORMATS)}.")
+    known = SEALED_FORMATS if source.sealed else FORMATS
+    if source.format is not None and source.format not in known:
+        raise SourceError(f"There is no format {source.format!r}; the formats are {', '.join(known)}.")
+    if source.sealed:
+        _check_sealed(source)
     if source.every_minutes is not None and not LEAST_MINUTES <= source.every_minutes <= MOST_MINUTES:
         raise SourceError(f"A refresh is every {LEAST_MINUTES} to {MOST_MINUTES:,} minutes.")
     checked_map(source.categories)
@@ -104,16 +113,30 @@ def checked(source: Source) -> Source:
         raise SourceError("A signature needs its address (--signature) and the publisher's key (--public-key), both or neither.")
     if source.public_key:
         public_key(source.public_key)
+    if source.credentials:
+        source = msgspec.structs.replace(source, credentials=str(Path(source.credentials).expanduser().absolute()))
+        headers_of(source.credentials)
     if not source.is_remote:
-        if source.checksum or source.signature:
-            raise SourceError("Checksum and signature are for lists that are fetched from an address, not for a file of this machine.")
+        if source.checksum or source.signature or source.credentials:
+            raise SourceError(
+                "Checksum, signature and credentials are for lists that are fetched from an address, not for a file of this machine."
+            )
         path = Path(source.address).expanduser().absolute()
         if not path.exists():
             raise SourceError(f"There is no file or folder {path}; name the one that holds the list.")
         return msgspec.structs.replace(source, address=str(path))
     for address in filter(None, (source.address, source.checksum, source.signature)):
         check_address(address, plain_http=source.plain_http)
+    if source.plain_http and (source.sealed or source.credentials):
+        raise SourceError("Sealed lists and credentials go over encrypted connections only; leave --plain-http out.")
     return source
+
+
+def _check_sealed(source: Source) -> None:
+    if source.kind != "block" or source.category not in (None, "illegal") or source.columns or source.categories or source.expressions:
+        raise SourceError("A sealed list always blocks and always has the category illegal; leave the other options out.")
+    if source.format is None:
+        raise SourceError(f"Say with --format how the sealed list is written: {', '.join(SEALED_FORMATS)}; of those nothing is guessed.")
 
 
 def check_address(address: str, *, plain_http: bool) -> None:
@@ -151,7 +174,7 @@ def add(session: Session, actor: Actor, source: Source, *, now: float | None = N
     if row is None:
         row = ListSource(name=source.name, settings="", created=at, created_by=actor.written, failures=0)
         session.add(row)
-    elif settings_of(row).address != source.address:
+    elif settings_of(row).address != source.address or settings_of(row).sealed != source.sealed:
         row.etag = row.last_modified = row.fetched = row.fetched_path = row.fetched_sha256 = row.offered_sha256 = None
     else:
         row.etag = row.last_modified = None  # checks may have changed: the next fetch makes them anew

@@ -27,7 +27,7 @@ FOLDER: Final = ".trials"
 _STALE_SECONDS = 3600
 _COMPILED = ("lists.expressions", "lists.idx", "allow.tsv")
 
-type Act = Literal["load", "rollback", "pause", "resume", "remove"]
+type Act = Literal["load", "rollback", "pause", "resume", "remove", "seal"]
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class Proposal(msgspec.Struct, frozen=True):
 
     name: str
     path: str = ""
-    """File, folder or archive to load; "" for every other act."""
+    """File, folder or archive to load; to `seal`: a file of digests; "" for every other act."""
     format: str | None = None
     category: str | None = None
     kind: ListKind = "block"

@@ -4,8 +4,7 @@ import base64
 import binascii
 import hashlib
 import re
-from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -33,7 +32,7 @@ def public_key(text: str) -> PublicKey:
     return PublicKey(Ed25519PublicKey.from_public_bytes(raw), b"")
 
 
-def check_digest(path: Path, name: str, listing: str) -> str:
+def check_digest(file: BinaryIO, name: str, listing: str) -> str:
     """Compare a file with the publisher's list of digests; returns the kind of digest, raises `FetchError`.
 
     The line that ends in the file's name counts, or the only digest there is. Known by length: MD5 finds accidents
@@ -51,19 +50,20 @@ def check_digest(path: Path, name: str, listing: str) -> str:
     if not wanted:
         raise FetchError(f"The publisher's file of checksums has none for {name}; correct --checksum, or leave it out.")
     kind = _BY_LENGTH[len(wanted[0])]
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, kind).hexdigest()
+    file.seek(0)
+    found = hashlib.new(kind, file.read()).hexdigest()
     if found != wanted[0].lower():
         raise FetchError(f"{name} is not the file that its publisher offers: its {kind.upper()} differs; fetch it again later.")
     return kind
 
 
-def check_signature(path: Path, signature: bytes, key_text: str) -> None:
+def check_signature(file: BinaryIO, signature: bytes, key_text: str) -> None:
     """Check an Ed25519 signature of a file; raises `FetchError`."""
     key = public_key(key_text)
     refusal = FetchError("The list is not signed by its publisher's key, or was changed on the way; it was thrown away.")
     raw = _signature_bytes(signature)
-    data = path.read_bytes()
+    file.seek(0)
+    data = file.read()
     if len(raw) == 74:
         if key.number and raw[2:10] != key.number:
             raise refusal

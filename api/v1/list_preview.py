@@ -11,7 +11,7 @@ from analyser.lists import changes, fetch
 from analyser.lists.errors import ChangeError
 from analyser.lists.preview import preview
 from analyser.lists.traffic import Traffic, candidate_of, compare, hits_by_list
-from analyser.lists.trial import trial, trials_folder
+from analyser.lists.trial import Proposal, trial, trials_folder
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
@@ -35,6 +35,15 @@ class PreviewBody(Body):
 
     name: str = Field(min_length=1, max_length=64)
     folder: str | None = Field(default=None, max_length=4096)
+
+
+class ActBody(Body):
+    """What to do with a list that is there."""
+
+    name: str = Field(min_length=1, max_length=64)
+    act: Literal["rollback", "pause", "resume", "remove"]
+    version: int | None = Field(default=None, ge=1)
+    """For `rollback`: which one; none is the one before the present."""
 
 
 @router.post("/list-preview")
@@ -79,12 +88,33 @@ def held(
         return {"list_changes": [_view(changes.view(row)) for row in changes.changes(session, status=status, limit=limit)]}
 
 
+@router.post("/list-changes")
+def propose(console: Desk, person: Decider, body: ActBody) -> dict[str, Any]:
+    """Put an earlier version of a list back, pause it, ask it again or remove it; what opens something waits for a second person."""
+    if body.version is not None and body.act != "rollback":
+        raise RefusedError(422, "Only `rollback` has a version; leave it out.")
+    library = Library(console.analyser.settings.lists)
+    with refusing():
+        with console.casework.reading() as session:
+            second = changes.enough_approvers(session)
+        with trial(library, Proposal(body.name, act=body.act, version=body.version)) as tried:
+            tried.compile()
+            found = preview(tried, console.policy(), _traffic(console, library, tried.candidate), second_person=second)
+            outcome = changes.offer(console.casework, tried, found, person.who.written)
+    return {
+        "id": outcome.change,
+        "status": "done" if outcome.change is None else "pending",
+        "objections": msgspec.to_builtins(found.objections),
+    }
+
+
 @router.post("/list-changes/{number}/approve")
 def approve(console: Desk, person: Decider, number: int, body: RefusalBody | None = None) -> dict[str, Any]:
     """Make a held list live; never by the one who loaded it."""
     note = body.note if body is not None else ""
     with refusing():
-        report = changes.approve(console.casework, Library(console.analyser.settings.lists), number, person.who, note=note)
+        settings = console.analyser.settings
+        report = changes.approve(console.casework, Library(settings.lists), settings.sealed, number, person.who, note=note)
     return {"id": number, "status": "approved", "report": msgspec.to_builtins(report)}
 
 

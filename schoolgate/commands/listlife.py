@@ -51,6 +51,7 @@ def preview(
     paths = firstrun.existing(paths_of(state))
     if (path is None) != fetched:
         raise Problem("Say what to look at: a PATH, or --fetched for what was fetched from the list's source.")
+    listing.refuse_sealed(paths, name)
     if path is not None:
         proposal = proposed(name, path, format, category, kind, maps, column, exact, expressions)
     else:
@@ -70,6 +71,10 @@ def in_words(found: "Preview") -> list[str]:
     change, traffic = found.change, found.traffic
     lines = [f"{found.name}: {found.entries:,} entries ({found.format}{': ' + found.why_format if found.why_format else ''})"]
     lines += [f"  {change.added:,} new, {change.removed:,} gone, {sum(change.moved.values()):,} moved; now {change.before:,} are loaded"]
+    if found.duplicates:
+        lines.append(f"  {found.duplicates:,} of the entries stand there more than once")
+    if not change.before and change.after > change.added:
+        lines.append(f"  {change.after - change.added:,} of the entries stand in more than one category")
     lines += [f"  moved {way}: {count:,}" for way, count in list(change.moved.items())[:10]]
     lines += [f"  category {name}: {count:,} entries{_labels(found, name)}" for name, count in _biggest(found.categories)]
     if len(found.categories) > SHOWN_CATEGORIES:
@@ -138,7 +143,7 @@ def approve(number: Number, note: Note = "", state: State = DEFAULT, config: Con
     with wiring.casework_open(paths) as database:
         with database.reading() as session:
             act = str(changes.view(changes.find(session, number))["act"])
-        report = changes.approve(database, wiring.library(paths), number, wiring.os_actor(operator()), note=note)
+        report = changes.approve(database, wiring.library(paths), paths.sealed, number, wiring.os_actor(operator()), note=note)
     wiring.build_ruleset(paths, config_of(paths, config))
     if json:
         terminal.json(report)

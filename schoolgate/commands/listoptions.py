@@ -27,7 +27,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        help=f"How it is written: {FORMATS} …; with --sealed plain or sha256.",
+        help=f"How it is written: {FORMATS} …; with --sealed plain, hosts or sha256.",
         show_default="recognised from its content",
     ),
 ]
@@ -53,6 +53,10 @@ Exact = Annotated[
 ]
 Expressions = Annotated[
     bool, typer.Option("--expressions", help="squidGuard: load its expressions too, patterns over whole addresses that overblock easily.")
+]
+Sealed = Annotated[
+    bool,
+    typer.Option("--sealed", help="An illegal-content list: blocks everybody, nothing overrides it, entries are kept as digests only."),
 ]
 Publisher = Annotated[str, typer.Option("--publisher", metavar="NAME", help="Who publishes it.")]
 Licence = Annotated[str, typer.Option("--licence", metavar="NAME", help="Its licence.")]

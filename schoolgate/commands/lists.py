@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from schoolgate import firstrun, terminal, wiring
+from schoolgate import firstrun, listing, terminal, wiring
 from schoolgate.commands.listoptions import (
     Category,
     Columns,
@@ -21,10 +21,11 @@ from schoolgate.commands.listoptions import (
     Maps,
     Name,
     Publisher,
+    Sealed,
     proposed,
 )  # fmt: skip
 from schoolgate.errors import Problem
-from schoolgate.options import DEFAULT, Config, Json, State, config_of, operator, paths_of
+from schoolgate.options import DEFAULT, Config, Json, State, config_of, paths_of
 from schoolgate.paths import StatePaths
 from schoolgate.progress import progress
 
@@ -54,10 +55,7 @@ def load(
     expressions: Expressions = False,
     publisher: Publisher = "",
     licence: Licence = "",
-    sealed: Annotated[
-        bool,
-        typer.Option("--sealed", help="An illegal-content list: blocks everybody, nothing overrides it, entries are kept as digests only."),
-    ] = False,
+    sealed: Sealed = False,
     state: State = DEFAULT,
     config: Config = None,
     json: Json = False,
@@ -73,12 +71,11 @@ def load(
         if kind is Kind.ALLOW or category not in (None, "illegal") or maps or column or expressions:
             raise Problem("A sealed list always blocks and always has the category illegal; leave the other options out.")
         if format is None:
-            raise Problem("Say with --format how the sealed list is written: plain or sha256; of those nothing is guessed.")
-        with progress(f"Loading {name}"):
-            report = wiring.load_sealed(paths, name, source, format)
-        wiring.audit(paths, operator(), "lists.load", f"list:{name}", {"format": format, "kind": "sealed", "entries": report.entries})
-        wiring.build_ruleset(paths, config_of(paths, config))
+            raise Problem("Say with --format how the sealed list is written: plain, hosts or sha256; of those nothing is guessed.")
+        report = _seal(paths, config_of(paths, config), name, source, format, json)
     else:
+        listing.refuse_sealed(paths, name)
+        exact = _meaning(paths, name, source, format) if exact is None and not json and _somebody_watches() else exact
         proposal = proposed(name, source, format, category, kind, maps, column, exact, expressions, publisher, licence)
         report = _load_or_hold(paths, config_of(paths, config), proposal, json)
     if json:
@@ -86,10 +83,21 @@ def load(
     _tell(name, report, time.monotonic() - started)
 
 
+def _seal(paths: StatePaths, config: Path, name: str, source: Path, format_: str, json: bool) -> "SealedReport":
+    """Put a sealed list in force; ends the command with the reasons when a guard holds it for a second person."""
+    with progress(f"Loading {name}"):
+        done = listing.seal(paths, config, name, source, format_)
+    if done.change is not None:
+        if json:
+            terminal.json({"held": done.change, "objections": done.found.objections})
+        raise Problem(listing.held_sentence(done.found, done.change))
+    for line in listing.warnings(done.found):
+        terminal.warn(f"  {line}")
+    return done.report
+
+
 def _load_or_hold(paths: StatePaths, config: Path, proposal: "Proposal", json: bool) -> "LoadReport":
     """Make the list live; ends the command with the reasons when a guard holds it for a second person."""
-    from schoolgate import listing  # noqa: PLC0415 - the database libraries come with it
-
     outcome, found = listing.load(paths, config, proposal, confirm=None if json else _confirmed)
     if outcome.report is None:
         assert outcome.change is not None, "what is not live is held"
@@ -104,18 +112,35 @@ def _load_or_hold(paths: StatePaths, config: Path, proposal: "Proposal", json: b
 def _confirmed(found: "Preview") -> bool:
     """Ask a person who watches whether categories that are given for allowing shall be loaded to block."""
     asked = [one.message for one in found.objections if one.rule == "usage" and not one.blocks]
-    if not asked or not sys.stdin.isatty() or not terminal.terminal():
+    if not asked or not _somebody_watches():
         return True
     for message in asked:
         terminal.warn(f"  {message}")
     return typer.confirm("Load them all the same?", default=False, err=True)
 
 
+def _meaning(paths: StatePaths, name: str, source: Path, format_: str | None) -> bool | None:
+    """Ask what the hosts of a plain list stand for: publishers differ, and the file does not say. None where the format does."""
+    from blocklists.errors import ListError  # noqa: PLC0415
+    from blocklists.formats.detect import detect  # noqa: PLC0415
+
+    try:
+        if (format_ or detect(source).format) != "domains":
+            return None
+    except ListError:
+        return None  # reading it says what is wrong with it
+    before = next((one.subdomains for one in wiring.library(paths).all_stored() if one.name == name), None)
+    return not typer.confirm("Does each of its hosts stand for its sub-domains, too?", default=before is not False, err=True)
+
+
+def _somebody_watches() -> bool:
+    return sys.stdin.isatty() and terminal.terminal()
+
+
 @app.command("remove")
 def remove(name: Name, state: State = DEFAULT, config: Config = None) -> None:
     """Take a list away; sealed lists can't be taken away by this command."""
-    from analyser.lists.trial import Proposal  # noqa: PLC0415
-    from schoolgate import listing  # noqa: PLC0415
+    from analyser.lists.trial import Proposal  # noqa: PLC0415 - the database libraries come with it
 
     paths = firstrun.existing(paths_of(state))
     if name not in {one.name for one in wiring.library(paths).status()} and name in {one.name for one in wiring.sealed_lists(paths)}:

@@ -21,6 +21,7 @@ from schoolgate.commands.listoptions import (
     Maps,
     Name,
     Publisher,
+    Sealed,
     asked_columns,
     asked_map,
 )  # fmt: skip
@@ -58,21 +59,35 @@ def add(
     checksum: Annotated[str, typer.Option("--checksum", metavar="ADDRESS", help="The publisher's file of checksums.")] = "",
     signature: Annotated[str, typer.Option("--signature", metavar="ADDRESS", help="The publisher's Ed25519 or minisign signature.")] = "",
     public_key: Annotated[str, typer.Option("--public-key", metavar="KEY", help="The key that belongs to the signature.")] = "",
+    sealed: Sealed = False,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--credentials",
+            metavar="FILE",
+            help='Who asks, for lists that members alone may have: user = "…" and password = "…", or token = "…", in a file of yours.',
+        ),
+    ] = None,
     plain_http: Annotated[bool, typer.Option("--plain-http", help="Fetch it without TLS: anybody on the way can change it.")] = False,
     state: State = DEFAULT,
 ) -> None:
     """Write down where a list comes from, or replace what was written down under this name; nothing is fetched yet."""
-    from analyser.lists import sources
+    from analyser.lists import fetch, sources
 
     paths = firstrun.existing(paths_of(state))
     source = sources.Source(
         name=name, address=address, format=format, category=category, kind=kind.value, subdomains=None if exact is None else not exact,
         columns=asked_columns(column), every_minutes=every, expressions=expressions, categories=asked_map(maps),
         not_between=sources.Hours.read(not_between) if not_between is not None else None, publisher=publisher, licence=licence,
-        checksum=checksum, signature=signature, public_key=public_key, plain_http=plain_http,
+        checksum=checksum, signature=signature, public_key=public_key, plain_http=plain_http, sealed=sealed,
+        credentials=str(credentials) if credentials is not None else "",
     )  # fmt: skip
+    if not sealed:
+        listing.refuse_sealed(paths, name)
     with wiring.casework_open(paths) as database, database.session() as session:
         sources.add(session, wiring.os_actor(operator()), source)
+    if sealed:
+        fetch.forget_files(paths.lists, name)  # what was fetched under this name while it was not sealed
     terminal.say(f"Wrote the source {name} down; `schoolgate lists fetch {name}` fetches it.")
 
 
@@ -160,7 +175,7 @@ def fetch_command(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Fetch lists from their sources; with --load make them live, too.
+    """Fetch lists from their sources; with --load make them live, too, as sealed lists always are.
 
     Each run is reported; `lists sources list` shows the last one. Exit code 2 when one of them failed.
     """
@@ -168,8 +183,18 @@ def fetch_command(
     from analyser.lists import sources
 
     with wiring.casework_open(paths) as database, database.reading() as session:
-        names = [name] if name is not None else [row.name for row in sources.every(session)]
-    failed = [one for one in names if not _fetch_one(paths, config_of(paths, config), one, load, any_hour, scheduled, json)]
+        rows = [sources.find(session, name)] if name is not None else sources.every(session)
+        wanted = {row.name: sources.settings_of(row).sealed for row in rows}
+    policy = config_of(paths, config)
+    failed = [
+        one
+        for one, sealed in wanted.items()
+        if not (
+            _fetch_sealed(paths, policy, one, any_hour, scheduled, json)
+            if sealed
+            else _fetch_one(paths, policy, one, load, any_hour, scheduled, json)
+        )
+    ]
     if failed:
         raise typer.Exit(2)
 
@@ -194,6 +219,28 @@ def _fetch_one(paths: StatePaths, config: Path, name: str, load: bool, any_hour:
         terminal.json(report)
     terminal.say(report.sentence)
     return _offer(paths, config, name, scheduled) if load else True
+
+
+def _fetch_sealed(paths: StatePaths, config: Path, name: str, any_hour: bool, scheduled: bool, json: bool) -> bool:
+    from analyser.lists.errors import FetchError
+
+    try:
+        with progress(f"Fetching {name}") as shown:
+            report, done = listing.fetch_sealed(paths, config, name, scheduled=scheduled, any_hour=any_hour, shown=shown)
+    except FetchError as error:
+        if json:
+            terminal.json({"name": name, "result": "failed", "sentence": str(error)})
+        terminal.complain(str(error))
+        return False
+    if json:
+        terminal.json(report)
+    terminal.say(report.sentence)
+    if done is not None and done.change is not None:
+        terminal.warn(listing.held_sentence(done.found, done.change))
+    elif done is not None:
+        for line in listing.warnings(done.found):
+            terminal.warn(f"  {line}")
+    return True
 
 
 def _offer(paths: StatePaths, config: Path, name: str, scheduled: bool) -> bool:

@@ -1,5 +1,7 @@
 """Lists at the console: who may look, who may approve, and that no path and no name gets in or out."""
 
+import threading
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -146,3 +148,78 @@ def test_a_failed_refresh_is_said_once_in_health_and_alerts(world):
     with world.analyser.casework.session() as session:
         sources.remove(session, Actor("os", "ann"), "lost")
     world.eventually(lambda: not problems())
+
+
+def loaded(world, name, *versions):
+    library = Library(world.root / "lists")
+    for hosts in versions:
+        path = world.root / f"{name}.txt"
+        path.write_text("".join(f"{host}\n" for host in hosts))
+        library.load(name, path, "domains", "gambling")
+    library.compile()
+    return library
+
+
+def test_a_list_is_put_back_paused_and_removed_on_the_page_by_two_people(world):
+    library = loaded(world, "paged", ["one.test"], ["one.test", "two.test"])
+    for role in ("technician", "dsl"):
+        world.account(role)  # two who could approve: now nothing that opens is done by one alone
+    maker, _ = world.browser("technician")
+    other, _ = world.browser("dsl")
+    with closing(maker), closing(other):
+        shown = maker.get("/lists").text
+        assert "Put version 1 back" in shown
+        for what, waits in (("rollback", False), ("pause", True), ("resume", False), ("remove", True)):
+            before = {one["id"] for one in other.get("/api/v1/list-changes").json()["list_changes"]}
+            answer = maker.post("/lists/paged/act", data={"what": what})
+            assert (answer.status_code, answer.headers["location"]) == (303, f"/lists?done={'held' if waits else 'done'}"), what
+            new = [one for one in other.get("/api/v1/list-changes").json()["list_changes"] if one["id"] not in before]
+            assert [one["act"] for one in new] == ([what] if waits else [])
+            if waits:
+                assert library.stored("paged").paused is False
+                assert maker.post(f"/lists/changes/{new[0]['id']}/approve").status_code == 403
+                assert other.post(f"/lists/changes/{new[0]['id']}/approve").status_code == 303
+                assert what == "remove" or library.stored("paged").paused
+            elif what == "rollback":
+                assert library.stored("paged").version == 1
+        assert "paged" not in {one.name for one in library.status()}
+        gone = maker.post("/lists/paged/act", data={"what": "pause"})
+        assert gone.status_code == 422
+        assert "There is no list named" in gone.text
+        assert maker.post("/lists/paged/act", data={"what": "burn"}).status_code == 422
+
+
+def test_acts_on_lists_are_for_those_who_decide_on_them_and_reach_no_sealed_list(world):
+    loaded(world, "acted", ["one.test"])
+    body = {"name": "acted", "act": "pause"}
+    for role in ("teacher", "governor"):
+        with world.client(role) as client:
+            assert client.post("/api/v1/list-changes", json=body).status_code == 403
+    with world.client("technician") as client:
+        assert client.post("/api/v1/list-changes", json=body | {"version": 1}).status_code == 422
+        assert client.post("/api/v1/list-changes", json=body | {"name": "sealed-test"}).status_code == 422
+        assert client.post("/api/v1/list-changes", json=body | {"name": "../acted"}).status_code == 422
+        assert client.post("/api/v1/list-changes", json=body).json()["status"] in ("pending", "done")
+
+
+def test_the_console_answers_while_a_big_list_is_approved(world):
+    library = Library(world.root / "lists")
+    path = world.root / "big.txt"
+    path.write_text("".join(f"small{number}.test\n" for number in range(60)))
+    library.load("big", path, "domains", "gambling")
+    path.write_text("".join(f"host{number}.site{number % 97}.test\n" for number in range(400_000)))
+    number = proposed(world, Proposal("big", str(path), "domains", "gambling"))
+    slowest, done = 0.0, []
+    with world.client("technician") as looking, world.client("dsl") as deciding:
+        deciding.timeout = 60
+        approving = threading.Thread(target=lambda: done.append(deciding.post(f"/api/v1/list-changes/{number}/approve").status_code))
+        approving.start()
+        while approving.is_alive():
+            began = time.monotonic()
+            assert looking.get("/api/v1/health").status_code == 200
+            slowest = max(slowest, time.monotonic() - began)
+            time.sleep(0.02)
+        approving.join()
+    assert done == [200]
+    assert slowest < 3  # a tenth of that in practice, on a busy machine
+    assert library.stored("big").entries == 400_000

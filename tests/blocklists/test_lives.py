@@ -51,7 +51,7 @@ def test_an_earlier_version_comes_back_with_its_entries(library: Library, tmp_pa
     with pytest.raises(ListError, match="kept are: 3, 2, 1"):
         library.rollback("g", 9)
     library.rollback("g", 1)
-    with pytest.raises(ListError, match="no earlier version"):
+    with pytest.raises(ListError, match="before the present one; `lists remove g`"):
         library.rollback("g")
     assert load(library, tmp_path, "v4.test\n") == 4
     with pytest.raises(ListError, match="no list named"):

@@ -1,18 +1,23 @@
 """Sealed lists: found in every spelling, nothing else found, and nothing readable left on disk."""
 
+import errno
+import gzip
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blocklists import sealedinput
 from blocklists.errors import ListError, SealedListError
-from blocklists.sealed import REGISTRY, SealedLists, digest_url, install_test_list, load_sealed, old_lists
+from blocklists.sealed import REGISTRY, SealedLists, confirm, digest_url, install_test_list, load_sealed, old_lists, register
 from blocklists.url import canonicalise
 from schoolgate import firstrun
 from schoolgate.paths import StatePaths
@@ -72,6 +77,73 @@ def test_hash_files_load(tmp_path: Path) -> None:
     source.write_text(hashlib.sha256(b"bad.test/").hexdigest().upper() + "\nnot a digest\n")
     assert load_sealed(tmp_path / "s", "ctiru", source, "sha256").refused_lines == (2,)
     assert SealedLists.open(tmp_path / "s").find(canonicalise("http://x.bad.test/y")) == "ctiru"
+
+
+def test_hosts_files_load_and_the_machines_own_names_are_passed_over(tmp_path: Path) -> None:
+    source = tmp_path / "hosts"
+    source.write_text("127.0.0.1 localhost\n0.0.0.0 bad.test worse.test # why\n\n# x\n10.0.0.1 good.test\n0.0.0.0 co.uk\n")
+    report = load_sealed(tmp_path / "s", "iwf", source, "hosts")
+    assert (report.entries, report.refused_lines) == (2, (5, 6))
+    lists = SealedLists.open(tmp_path / "s")
+    assert lists.find(canonicalise("https://www.WORSE.test/any")) == "iwf"
+    assert lists.find(canonicalise("https://good.test/")) is None
+
+
+def test_a_digest_of_a_whole_registry_is_refused_as_its_name_is(tmp_path: Path) -> None:
+    source = tmp_path / "hashes"
+    source.write_text("".join(hashlib.sha256(text.encode()).hexdigest() + "\n" for text in ("bad.test/", "com/", "co.uk/", "gov.uk/")))
+    assert load_sealed(tmp_path / "s", "iwf", source, "sha256").refused_lines == (2, 3, 4)
+
+
+def test_a_file_that_unpacks_without_end_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sealedinput, "MOST_ENTRIES", 1000)
+    source = tmp_path / "bomb.gz"
+    source.write_bytes(gzip.compress("".join(f"host{n}.test\n" for n in range(2000)).encode()))
+    with pytest.raises(ListError, match="more than 1,000 entries"):
+        load_sealed(tmp_path / "s", "iwf", source)
+    assert not (tmp_path / "s").exists()
+
+
+def test_what_speaks_against_a_list_is_said_in_numbers_alone() -> None:
+    def found(*texts: str, refused: int = 0) -> sealedinput.SealedInput:
+        return sealedinput.SealedInput(frozenset(hashlib.sha256(text.encode()).digest() for text in texts), refused, ())
+
+    many = [f"host{n}.test/" for n in range(60)]
+    against = sealedinput.speaks_against
+    assert against(found(*many), None, ["help.test"], ["own.test"]) == []
+    assert [(one.rule, one.blocks) for one in against(found(*many), 100, [])] == [("shrank", True)]
+    assert [one.rule for one in against(found(*many), 20, [])] == ["grew"]
+    assert [one.rule for one in against(found(*many, refused=40), None, [])] == ["refused"]
+    closing = against(found("help.test/", "own.test/", "page.vital.test/x"), None, ["www.help.test", "vital.test"], ["own.test"])
+    assert [one.rule for one in closing] == ["vital", "own"]
+    assert closing[0].message == "The list would close 1 host that must stay open, and nobody could open them again."
+    assert not any("help" in one.message or one.entry for one in closing)
+
+
+def test_a_list_whose_publisher_has_nothing_newer_is_fresh(folder: Path) -> None:
+    before = SealedLists.open(folder)
+    loaded = datetime.fromisoformat(before.entries[0].loaded).timestamp()
+    confirm(folder, "iwf")
+    after = SealedLists.open(folder)
+    assert (after.canaries, after.entries[0].sha256) == (before.canaries, before.entries[0].sha256)
+    old = [msgspec.structs.replace(one, loaded="2026-01-01T00:00:00+00:00") for one in after.entries]
+    assert old_lists(old, loaded + 35 * 3600) == []
+    assert old_lists([msgspec.structs.replace(one, checked="") for one in old], loaded) != []
+
+
+def test_a_full_disk_while_registering_leaves_the_list_and_no_rubbish(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {path: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+    real = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        if REGISTRY in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(ListError, match="No space left"):
+        register(folder, "iwf", frozenset({bytes(32)}))
+    assert {path: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")} == files
 
 
 def test_a_missing_cut_changed_or_empty_list_is_an_error_that_names_the_list(folder: Path) -> None:

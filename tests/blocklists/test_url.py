@@ -123,6 +123,8 @@ def test_expressions_agree_with_the_safe_browsing_vectors(shared_data: Path) -> 
         ("https://user:pass@example.com:443/a?b#c", "https://example.com/a?b"),
         ("http://bücher.example/", "http://xn--bcher-kva.example/"),
         ("http://example.com/%252e%252e/a//b/%2e/c", "http://example.com/a/b/c"),
+        ("http://example.com/a/.x/../b/./c/..", "http://example.com/a/b/"),
+        ("http://example.com/.well-known/x", "http://example.com/.well-known/x"),
         ("http://example.com/a%3Fb", "http://example.com/a%3Fb"),
         ("http://example.com/%zz", "http://example.com/%25zz"),
         ("example.com:8080/x", "http://example.com:8080/x"),

@@ -9,6 +9,7 @@ import sqlite3
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -206,3 +207,44 @@ def test_commands_fetch_preview_load_and_take_back_while_the_gateway_runs(runnin
     assert taken.returncode != 0
     assert "not removed yet" in taken.stderr
     assert blocked(running, "signed2.example")
+
+
+def test_the_console_keeps_a_sealed_list_fresh_for_members_alone_and_shows_no_word_of_it(
+    running: Gateway, publisher: Publisher, tmp_path: Path
+) -> None:  # fmt: skip
+    hosts = [f"unlawful-{number}.example" for number in range(80)]
+    publisher.offer("/sealed.txt", "".join(f"0.0.0.0 {host}\n" for host in hosts).encode())
+    answer = publisher.pages["/sealed.txt"]
+    publisher.pages["/sealed.txt"] = lambda h: answer(h) if h.headers.get("Authorization") == "Bearer member" else h.send_error(401)
+    secret = tmp_path / "iwf.toml"
+    secret.touch(0o600)
+    secret.write_text('token = "wrong"\n')
+    running.cli(
+        "lists", "sources", "add", "iwf", f"{publisher.url}/sealed.txt", "--sealed", "--format", "hosts", "--every", "720",
+        "--credentials", str(secret),
+    )  # fmt: skip
+    wait_for("the first try", lambda: runs(running, "iwf"), LOOK)
+    assert "does not know who asks" in runs(running, "iwf")[0]["sentence"]
+    secret.write_text('token = "member"\n')
+    assert next_run(running, "iwf", 1)["sentence"].endswith("Loaded iwf: 80 entries, 80 new, 0 gone.")
+    wait_for("the block", lambda: blocked(running, "www.unlawful-7.example"), 30)
+    assert next_run(running, "iwf", 2)["result"] == "unchanged"
+
+    publisher.offer("/sealed.txt", b"0.0.0.0 unlawful-7.example\n", 2)
+    waiting = next_run(running, "iwf", 3)
+    assert "waits for a second person" in waiting["sentence"]
+    assert blocked(running, "unlawful-8.example")
+    with httpx2.Client(base_url=running.console, trust_env=False, timeout=30) as browser:
+        browser.post("/sign-in", data={"name": "head", "password": PASSWORD})
+        page = browser.get("/lists").text
+        assert "Load a new version of a sealed list" in page
+        assert "99% of them are gone" in page
+        [change] = [one for one in json.loads(running.cli("lists", "changes", "--json").stdout)["list_changes"] if one["name"] == "iwf"]
+        assert browser.post(f"/lists/changes/{change['id']}/approve").status_code == 303
+    wait_for("the approved version", lambda: not blocked(running, "unlawful-8.example"), 30)
+    assert blocked(running, "unlawful-7.example")
+    said = page + json.dumps(change) + json.dumps(runs(running, "iwf")) + running.cli("lists", "status", "--json").stdout
+    assert "unlawful" not in said
+    # The record of the requests above names their hosts by a keyed hash; no other file of the installation names any.
+    shown = [path for path in running.state.rglob("*") if path.is_file() and b"unlawful-9.example" in path.read_bytes()]
+    assert shown == []

@@ -145,7 +145,8 @@ def test_swaps_under_load_fail_nothing_pass_nothing_and_leave_nothing(fresh: Cal
             else:
                 library.load("swapped", path, "domains", "gambling")
             if not by_command:
-                wiring.compile_lists(paths, paths.policy)
+                library.compile()
+                wiring.build_ruleset(paths, paths.policy)
             now = int((paths.rulesets / "current").readlink().name)
             assert now > before
             wait_for("every worker to take the ruleset over", lambda now=now: min(in_force(gateway)) >= now, 30)
@@ -178,3 +179,29 @@ def test_swaps_under_load_fail_nothing_pass_nothing_and_leave_nothing(fresh: Cal
     assert len(keyword_sets) == 1, "the program's keyword sets were edited while the test ran; run it again"
     assert grown < 1.15
     assert max(list_maps(pid) for pid in workers) <= 2
+
+
+CHANGES = int(os.environ.get("SCHOOLGATE_KEYWORD_CHANGES", "9"))
+
+
+def test_changes_of_the_phrases_one_after_the_other_leave_nothing_behind(fresh: Callable[..., Gateway]) -> None:
+    gateway = fresh("--workers", "2")
+    workers, [console] = processes(gateway, "worker"), processes(gateway, "console")
+    good = gateway.policy_file.read_text()
+    settled: dict[str, int] = {}
+    for number in range(CHANGES):
+        before = max(in_force(gateway))
+        words = f'\n[[keyword_sets]]\ncategory = "bullying"\nlevel = 3\nweight = 60\nwords = ["nobody likes number {number}"]\n'
+        beside = gateway.policy_file.with_suffix(".new")
+        beside.write_text(good + words)
+        beside.replace(gateway.policy_file)
+        wait_for("every worker to take the phrases over", lambda before=before: min(in_force(gateway)) > before, 90)
+        time.sleep(1.5)  # the console swaps in its own time
+        now = {"workers": memory(workers), "console": memory([console])}
+        if number == CHANGES // 3:
+            settled = now
+        print(f"change {number}: {now}")
+    assert now["workers"] < 1.1 * settled["workers"]
+    # The console builds in threads: what it keeps free goes up and down by some tens of megabytes.
+    assert now["console"] < 1.5 * settled["console"]
+    assert processes(gateway, "worker") == workers, "a worker died"

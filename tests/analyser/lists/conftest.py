@@ -7,11 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from analyser.casework.database import CaseworkDatabase
 from analyser.casework.people import Actor
 from blocklists.library import Library
-
-KEY = bytes(range(32))
 
 
 class Publisher:
@@ -73,14 +70,6 @@ def publisher() -> Iterator[Publisher]:
     made = Publisher()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[CaseworkDatabase]:
-    """A new casework database."""
-    opened = CaseworkDatabase(tmp_path / "casework.db", KEY)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -67,8 +67,8 @@ def test_taking_a_list_away_waits_for_somebody_else_who_may_approve(database, li
     assert (outcome.report, [one.rule for one in found.objections if one.blocks]) == (None, ["opens"])
     assert listed(library, "bad1.example.net")
     with pytest.raises(ChangeError, match="can't approve"):
-        changes.approve(database, library, outcome.change, ann)
-    changes.approve(database, library, outcome.change, ben)
+        changes.approve(database, library, library.folder.parent / "sealed", outcome.change, ann)
+    changes.approve(database, library, library.folder.parent / "sealed", outcome.change, ben)
     assert listed(library, "bad1.example.net") is after
     with database.reading() as session:
         entries = audit.entries(session)
@@ -108,7 +108,7 @@ def test_an_approval_for_a_version_that_is_no_longer_there_is_stale(database, li
     outcome, _ = offered(database, library, policy, Proposal("mine", act="remove"))
     library.load("mine", written(tmp_path, *[f"other{n}.example.net" for n in range(200)]), "domains", "gambling")
     with pytest.raises(ChangeError, match="Another version"):
-        changes.approve(database, library, outcome.change, ben)
+        changes.approve(database, library, library.folder.parent / "sealed", outcome.change, ben)
 
 
 def test_a_paused_list_that_is_loaded_again_stays_paused(database, library, policy, tmp_path):
@@ -156,7 +156,7 @@ def test_a_list_that_was_held_keeps_category_and_origin_of_the_folder_it_came_fr
     library.load("tree", folder, "squidguard")
     written(folder, "www.childline.org.uk", "www.samaritans.org", name="domains")
     outcome, _ = offered(database, library, policy, Proposal("tree", str(folder / "domains"), "squidguard"))
-    changes.approve(database, library, outcome.change, ben)
+    changes.approve(database, library, library.folder.parent / "sealed", outcome.change, ben)
     stored = library.stored("tree")
     assert (set(stored.categories), stored.source) == ({"gambling"}, str(folder / "domains"))
 

@@ -223,11 +223,11 @@ def test_a_poisoned_list_waits_for_somebody_else_and_the_proposer_can_not_approv
     assert not listed(library, "www.childline.org.uk")
     for same in (ann, Actor("account", "Ann"), Actor("user", "ANN")):
         with pytest.raises(ChangeError, match="can't approve"):
-            changes.approve(database, library, outcome.change, same)
-    changes.approve(database, library, outcome.change, ben, note="we know")
+            changes.approve(database, library, library.folder.parent / "sealed", outcome.change, same)
+    changes.approve(database, library, library.folder.parent / "sealed", outcome.change, ben, note="we know")
     assert listed(library, "www.childline.org.uk")
     with pytest.raises(ChangeError, match="approved already"):
-        changes.approve(database, library, outcome.change, ben)
+        changes.approve(database, library, library.folder.parent / "sealed", outcome.change, ben)
     with database.reading() as session:
         assert [e["action"] for e in audit.entries(session)][-2:] == ["lists.hold", "lists.approve"]
     again = offered(database, library, policy, proposed(tmp_path, "www.childline.org.uk", "roulade.test"))
@@ -241,7 +241,7 @@ def test_a_held_copy_that_was_changed_is_not_approved(database, library, policy,
     with Path(path).open("a") as file:
         file.write("google.com\n")
     with pytest.raises(ChangeError, match="was changed"):
-        changes.approve(database, library, number, ben)
+        changes.approve(database, library, library.folder.parent / "sealed", number, ben)
     assert not listed(library, "google.com")
 
 
