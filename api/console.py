@@ -12,6 +12,8 @@ from analyser.service import Analyser
 from api.limits import AttemptLimit
 from api.settings import ConsoleSettings
 from rules.policy import Policy
+from rules.request import Request as Asked
+from rules.request import Subject
 from rules.ruleset import Ruleset
 
 
@@ -62,6 +64,7 @@ class Console:
             maximum_minutes=ruleset.policy.limits.grant_minutes,
             groups=frozenset(ruleset.policy.groups),
             rooms=ruleset.policy.rooms,
+            closed=lambda url: ruleset.policy.safety.fault_of(Asked(url, Subject("", ""), 0.0)) is not None,
         )
 
     def publish(self) -> None:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from api.hosts import Door
+from api.labels import who
 from api.permissions import ROLE_TITLES, Permission, may
 from api.times import clock, iso
 
@@ -31,7 +32,7 @@ def page(request: Request, template: str, *, status: int = 200, headers: Mapping
         path=request.url.path,
         status=status,
         public=public,
-        clock=lambda seconds: clock(seconds, request.app.state.console.timezone()),
+        clock=lambda at: clock(at, request.app.state.console.timezone()),
         **context,
     )  # fmt: skip
     return HTMLResponse(text, status, headers=dict(headers or {}))
@@ -44,6 +45,7 @@ def _environment() -> Environment:
     )
     environment.filters["iso"] = iso
     environment.filters["ago"] = ago
+    environment.filters["who"] = who
     environment.globals["levels"] = LEVELS
     environment.globals["role_titles"] = ROLE_TITLES
     environment.globals["static"] = static_address

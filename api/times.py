@@ -32,9 +32,18 @@ def moment(text: str, name: str, now: float | None = None) -> float:
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 
 
-def clock(seconds: float, zone: tzinfo = UTC) -> str:
-    """Show a moment to a person, for example `22 Nov 2026, 09:05:30`."""
-    return datetime.fromtimestamp(seconds, zone).strftime("%-d %b %Y, %H:%M:%S")
+def clock(at: float | str, zone: tzinfo = UTC) -> str:
+    """Show a moment (seconds since the epoch, or ISO 8601 with a zone) to a person, for example `22 Nov 2026, 09:05:30`."""
+    return _local(at, zone).strftime("%-d %b %Y, %H:%M:%S")
+
+
+def day(at: float | str, zone: tzinfo = UTC) -> str:
+    """Show the day of a moment to a person, for example `22 Nov 2026`."""
+    return _local(at, zone).strftime("%-d %b %Y")
+
+
+def _local(at: float | str, zone: tzinfo) -> datetime:
+    return datetime.fromisoformat(at).astimezone(zone) if isinstance(at, str) else datetime.fromtimestamp(at, zone)
 
 
 def iso(seconds: float) -> str:

@@ -98,18 +98,13 @@ def replay_of(paths: StatePaths, present: Ruleset, sets: tuple[KeywordSet, ...],
 
 def _from_store(paths: StatePaths, present: Ruleset, sets: tuple[KeywordSet, ...], *, terms: bool) -> Replay | None:
     from analyser.replay import replay, with_sets
-    from analyser.store import EventStore
-    from schoolgate.firstrun import read_key
 
     if not paths.events.exists():
         return None
     if terms:
         wiring.audit(paths, operator(), "events.read", "events", {"reason": "searches that other phrases would meet", "whom": "everybody"})
-    store = EventStore(paths.events, read_key(paths.events_key))
-    try:
+    with wiring.events_open(paths) as store:
         return replay(store, present, with_sets(present, sets), terms=terms)
-    finally:
-        store.close()
 
 
 def refuse_foreign(target: Path) -> None:
@@ -165,24 +160,15 @@ def line_to_add(config: Path, target: Path) -> str:
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file in one step: it is the old one or the new one, whenever the power goes."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    """Write a file in one step: it is the old one or the new one, whenever the power goes; it keeps its rights."""
+    from blocklists.stored import replace_file
+
+    def write(beside: Path) -> None:
+        beside.write_bytes(data)
         if path.exists():
             beside.chmod(path.stat().st_mode & 0o777)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+
+    replace_file(path, write)
 
 
 def _naming(config: Path, target: Path) -> str:

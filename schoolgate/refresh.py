@@ -12,6 +12,10 @@ from schoolgate.paths import StatePaths
 LONGEST = 7200.0
 """Seconds that one refresh may take, with reading and compiling: a publisher that says a byte a minute must not hold up the others."""
 TOOK_TOO_LONG = 124
+PATIENCE = 20.0
+"""Seconds that it gets to end cleanly before it is killed: one that does not must not hold up the console's end."""
+GIVES_WAY = 10
+"""Its niceness: pupils' requests go first."""
 
 
 def command(paths: StatePaths, config: Path) -> Callable[[str], Awaitable[int]]:
@@ -22,20 +26,26 @@ def command(paths: StatePaths, config: Path) -> Callable[[str], Awaitable[int]]:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "schoolgate", *arguments, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL, env={key: value for key, value in os.environ.items() if key != "NOTIFY_SOCKET"},
-            preexec_fn=_give_way,
         )  # fmt: skip
+        with contextlib.suppress(ProcessLookupError):
+            # From here, not between fork and exec: the console has threads, and a lock of one would be held in the child for ever.
+            os.setpriority(os.PRIO_PROCESS, process.pid, GIVES_WAY)
         try:
             return await asyncio.wait_for(process.wait(), LONGEST)
         except TimeoutError:
             return TOOK_TOO_LONG
         finally:
             if process.returncode is None:  # the console ends: so does the fetch, which leaves nothing half done
-                with contextlib.suppress(ProcessLookupError):
-                    process.terminate()
-                await process.wait()
+                await _end(process)
 
     return refresh
 
 
-def _give_way() -> None:
-    os.nice(10)
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), PATIENCE)
+        except TimeoutError:
+            process.kill()
+            await process.wait()

@@ -11,11 +11,10 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from schoolgate import lifeline, notify
+from schoolgate import lifeline, notify, partrun
 from schoolgate.notify import NotifySocket
+from schoolgate.partrun import Run, ending
 from schoolgate.parts import Part
 
 FIRST_PAUSE = 0.5
@@ -24,8 +23,6 @@ HEALTHY_AFTER = 30.0
 """Seconds a part must have run for its earlier deaths to be forgotten."""
 READY_WITHIN = 120.0
 """Seconds from start to ready; a large ruleset on a slow disk takes a while, a hung part takes for ever."""
-HUNG_AFTER = 15.0
-"""Seconds without a sign of life, which a working worker gives every second, after which it is killed and started again."""
 LOOK_EVERY = 1.0
 ASLEEP = 5.0
 """When the supervisor itself could not look for so long, the machine slept or choked; then all signs of life are waited for anew."""
@@ -36,22 +33,6 @@ TRIES_AT_START = 3
 def pause_after(failures: int) -> float:
     """Seconds to wait before the next start, after so many deaths in a row (at least one): 0.5, 1, 2, … 30."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (min(failures, 16) - 1))
-
-
-@dataclass(slots=True)
-class Run:
-    """One life of one part."""
-
-    part: Part
-    generation: int
-    """Grows with every start of the part, so that a late word from an earlier life is told apart."""
-    process: asyncio.subprocess.Process
-    started: float = field(default_factory=time.monotonic)
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
-    alive_at: float = field(default_factory=time.monotonic)
-    """When it last gave a sign of life."""
-    report_time: int = 0
-    """Time stamp of the last report seen; only its change counts, whatever the clock says."""
 
 
 class GaveUpError(Exception):
@@ -153,7 +134,7 @@ class Supervisor:
                 self._give_up_if_hopeless(part, code, failures, was_ready)
             pause = pause_after(failures)
             self.restarts[part.name] += 1
-            self._tell(part.name, f"{part.name} ended unexpectedly ({_ending(code)}); starting it again in {pause:g} s.")
+            self._tell(part.name, f"{part.name} ended unexpectedly ({ending(code)}); starting it again in {pause:g} s.")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
 
@@ -162,7 +143,7 @@ class Supervisor:
         if code == 2 and not was_ready:
             raise GaveUpError("", 2)  # it has said itself what is wrong
         if failures >= TRIES_AT_START:
-            text = f"{part.name} could not be started: it ended {failures} times ({_ending(code)}); `schoolgate --verbose up` shows why."
+            text = f"{part.name} could not be started: it ended {failures} times ({ending(code)}); `schoolgate --verbose up` shows why."
             raise GaveUpError(text, 1)
 
     async def _start(self, part: Part, generation: int) -> Run:
@@ -217,13 +198,8 @@ class Supervisor:
             now = time.monotonic()
             awake, looked = now - looked < ASLEEP, now
             for run in tuple(self.running.values()):
-                if run.part.report is None or not run.ready.is_set() or run.process.returncode is not None:
-                    continue
-                stamp = _time_of(run.part.report)
-                if stamp != run.report_time or not awake or self._stopping.is_set():
-                    run.report_time, run.alive_at = stamp, now
-                elif now - run.alive_at > HUNG_AFTER and _writable(run.part.report):
-                    sentence = f"{run.part.name} gave no sign of life for {HUNG_AFTER:g} s and is killed, since it hangs."
+                if run.hangs(now, patient=not awake or self._stopping.is_set()):
+                    sentence = f"{run.part.name} gave no sign of life for {partrun.HUNG_AFTER:g} s and is killed, since it hangs."
                     self._tell(run.part.name, sentence)
                     with contextlib.suppress(ProcessLookupError):
                         run.process.kill()
@@ -264,33 +240,6 @@ class Supervisor:
             process.kill()
         await ended
         return self._hurry.is_set()
-
-
-def _time_of(report: Path) -> int:
-    try:
-        return report.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _writable(report: Path) -> bool:
-    """Say whether a report could be written at all: on a full disk no worker can, and killing them would only close the gateway."""
-    probe = report.with_name(".probe")
-    try:
-        probe.write_bytes(bytes(4096))
-        probe.unlink()
-    except OSError:
-        return False
-    return True
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"killed by signal {-code}"
 
 
 def supervise(supervisor_of: Callable[[], Supervisor]) -> int:

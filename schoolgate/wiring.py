@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -22,9 +22,9 @@ from schoolgate.paths import StatePaths
 if TYPE_CHECKING:
     from analyser.casework.database import CaseworkDatabase
     from analyser.casework.people import Actor
+    from analyser.store import EventStore
     from blocklists.library import Library
-    from blocklists.sealed import SealedEntry, SealedFormat, SealedReport
-    from rules.policy import Policy
+    from blocklists.sealed import SealedEntry
 
 _SPOKEN = {
     "PolicyError", "RulesetError", "ListError", "UrlError", "CaseworkError", "CaseworkKeyError", "AccountError", "CertificateError",
@@ -67,6 +67,19 @@ def casework(paths: StatePaths) -> CaseworkDatabase:
     return CaseworkDatabase(paths.casework, read_key(paths.casework_key))
 
 
+@contextmanager
+def events_open(paths: StatePaths) -> Iterator[EventStore]:
+    """Open the event store, which no other process may have open, for the length of a block."""
+    from analyser.store import EventStore
+    from schoolgate.firstrun import read_key
+
+    store = EventStore(paths.events, read_key(paths.events_key))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
 def first_administrator_link(paths: StatePaths, console: str) -> str | None:
     """Return a fresh one-time link below the console's URL while no administrator can sign in, else None."""
     from schoolgate.admin import first_administrator_link as link
@@ -94,13 +107,6 @@ def library(paths: StatePaths) -> Library:
     from blocklists.library import Library
 
     return Library(paths.lists)
-
-
-def load_sealed(paths: StatePaths, name: str, source: Path, format_: str) -> SealedReport:
-    """Read an illegal-content list: only digests are kept."""
-    from blocklists.sealed import load_sealed as load
-
-    return load(paths.sealed, name, source, cast("SealedFormat", format_))
 
 
 def sealed_lists(paths: StatePaths) -> tuple[SealedEntry, ...]:
@@ -135,12 +141,6 @@ def install_starter_lists(paths: StatePaths, say: Callable[[str], None]) -> None
     lists.compile()
     say("Loaded the starter lists: ways around the filter, search engines without a safe mode, help that stays open, test hosts.")
     say("Loaded the sealed test list, which shows that such lists are obeyed; members load the real ones with `lists load --sealed`.")
-
-
-def compile_lists(paths: StatePaths, config: Path) -> None:
-    """Compile the library and put it in force."""
-    library(paths).compile()
-    build_ruleset(paths, config)
 
 
 def first_ruleset(paths: StatePaths, config: Path, warn: Callable[[str], None]) -> None:
@@ -251,74 +251,3 @@ def run_worker(paths: StatePaths, name: str, listen: Address, console: Address) 
     from schoolgate.worker_process import run
 
     return run(paths, name, listen, console)
-
-
-def explain(
-    paths: StatePaths, url: str, *, user: str | None, group: str | None, address: str | None, at: Callable[[tzinfo], float]
-) -> dict[str, Any]:
-    """Return the decision for an address and every step's answer, by the ruleset and the grants in force.
-
-    `at` gives the moment, once the policy's time zone is known. Raises `Problem` for what can't be asked.
-    """
-    from rules.explain import explained, question
-    from rules.ruleset import Ruleset, current_folder
-    from rules.state import State, read_snapshot
-
-    ruleset = Ruleset.load(current_folder(paths.rulesets))
-    try:
-        state = State(read_snapshot(paths.snapshot.read_bytes()))
-    except FileNotFoundError:
-        state = State()
-    if group is None and user is not None and user in state.accounts:
-        group = state.accounts[user].group
-    try:
-        request = question(url, ruleset, user=user, group=group, address=address or "", at=at(ruleset.policy.timezone))
-    except ValueError as error:
-        raise Problem(str(error)) from error
-    return explained(url, request, ruleset, state)
-
-
-def hints(paths: StatePaths, policy: Policy) -> list[str]:
-    """Return sentences about what is valid and still worth a look."""
-    known = set(policy.names)
-    unnamed: dict[str, int] = {}
-    for one in library(paths).status():
-        if one.fault is not None:
-            continue
-        for category, entries in one.categories.items():
-            if one.kind == "block" and category not in known:
-                unnamed[category] = unnamed.get(category, 0) + entries
-    found = [
-        f"The lists have a category {category} ({entries:,} entries) that the policy does not name: each group's `other_categories` holds."
-        for category, entries in sorted(unnamed.items())
-    ]
-    try:
-        loaded = {entry.name for entry in sealed_lists(paths)}
-    except RuntimeError as error:
-        return [*found, str(error)]
-    return found + [
-        f"The policy requires the sealed list {name}, which is not loaded." for name in policy.required_sealed if name not in loaded
-    ]
-
-
-def stored_events(paths: StatePaths, actor: str, filters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Read events from the store itself, which no other process may have open, and write down who looked at what."""
-    from analyser.query import EventQuery
-    from analyser.store import EventStore
-    from rules.matched import of_event
-    from rules.ruleset import Ruleset, current_folder
-    from schoolgate.firstrun import read_key
-
-    audit(paths, actor, "events.read", f"user:{filters['user']}" if "user" in filters else "events", filters)
-    if not paths.events.exists():
-        return []
-    query = EventQuery(**{name: value for name, value in filters.items() if name != "reason"})
-    store = EventStore(paths.events, read_key(paths.events_key))
-    try:
-        rows = store.query(query)
-    finally:
-        store.close()
-    if not any(row["matches"] for row in rows):
-        return [row | {"matched": []} for row in rows]
-    ruleset = Ruleset.load(current_folder(paths.rulesets))
-    return [row | {"matched": of_event(row, ruleset)} for row in rows]

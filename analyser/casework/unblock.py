@@ -45,6 +45,8 @@ class UnblockRules:
     groups: frozenset[str] | None = None
     """Groups that exist, or None to accept any."""
     rooms: frozenset[str] | None = None
+    closed: Callable[[CanonicalUrl], bool] | None = None
+    """True for an address whose port, number or private network the policy opens for nobody: grants come after that step."""
 
 
 def ask(
@@ -239,6 +241,10 @@ def _address_of(text: str, scope: str, rules: UnblockRules) -> CanonicalUrl:
         raise UnblockError("An unblock names one site, for example maths.example.org, not a whole ending.")
     if rules.sealed(address):
         raise UnblockError("This address is on a list of unlawful content; nobody can open it.", code="sealed")
+    if rules.closed is not None and rules.closed(address):
+        raise UnblockError(
+            "An unblock can't open this address, since its port, number or private network is closed for everybody; ask the technician."
+        )
     return address
 
 

@@ -4,6 +4,7 @@ from analyser.detect.draft import AlertDraft, ThemeOf, about, named, subject_of
 from analyser.detect.window import Window
 from rules.decision import Reason
 from rules.event import Event
+from rules.keywords.patterns import readable
 from rules.policy_value import HELP_SEEKING
 
 GRAVE_LEVEL = 4
@@ -47,7 +48,7 @@ def sealed_hit(event: Event, window: Window[tuple[str, str]]) -> AlertDraft | No
 
 
 def _what(event: Event, theme: str) -> str:
-    words = event.matches[0] if event.matches else ""
+    words = readable(event.matches[0]) if event.matches else ""
     if event.category == HELP_SEEKING and event.reason == Reason.TYPED_TEXT:
         return f"searched for “{_short(event.search)}”, and may be asking for help" if event.search else f"asked for help on {event.host}"
     if event.reason == Reason.TYPED_TEXT:
@@ -58,8 +59,9 @@ def _what(event: Event, theme: str) -> str:
         read = "was sent an answer or a message on" if _streams(event) else "opened a page on"
         text = "that speaks" if _streams(event) else "whose text speaks"
         return f"{read} {event.host} {text} of {about(theme)}" + (f" (“{_short(words)}”)" if words else "")
-    part = "opened" if event.page else "loaded a part of a page from"
-    return f"{part} {event.host}, which is listed under {about(theme)}"
+    part = "asked for" if event.page else "asked for a part of a page from"
+    why = f"whose name speaks of {about(theme)}" if event.reason == Reason.HOST_WORDS else f"which is listed under {about(theme)}"
+    return f"{part} {event.host}, {why}"
 
 
 def _streams(event: Event) -> bool:

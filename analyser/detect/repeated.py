@@ -5,7 +5,7 @@ from analyser.detect.window import Window
 from rules.decision import Reason
 from rules.event import Event
 
-_COUNTED = frozenset({Reason.LIST, Reason.SCHOOL_DENY, Reason.TYPED_TEXT, Reason.PAGE_TEXT})
+_COUNTED = frozenset({Reason.LIST, Reason.SCHOOL_DENY, Reason.TYPED_TEXT, Reason.PAGE_TEXT, Reason.HOST_WORDS})
 SUSTAINED = 3
 """This many times the threshold makes it sustained, one level up."""
 
@@ -29,9 +29,8 @@ def repeated_blocks(event: Event, theme_of: ThemeOf, window: Window[tuple[str, s
     hosts = list(dict.fromkeys(e.host for e in recent if e.host))
     shown = ", ".join(hosts[:3]) + (f" and {len(hosts) - 3} more" if len(hosts) > 3 else "")
     minutes = max(1, round((recent[-1].time - recent[0].time) / 60))
-    why = (
-        f"{named(event)} was blocked {len(recent)} times within {minutes} minute{'s' if minutes > 1 else ''} on pages about {about(theme)}"
-    )
+    pages = "pages that the school closed itself" if theme == "school" else f"pages about {about(theme)}"
+    why = f"{named(event)} was blocked {len(recent)} times within {minutes} minute{'s' if minutes > 1 else ''} on {pages}"
     # The crossing brings everything seen so far; later blocks come one by one, and join.
     events = tuple(recent) if len(recent) == threshold else (event,)
     return AlertDraft("repeated-blocks", level, theme, subject, kind, event.group, f"{why}: {shown}.", recent[-1].time, events)

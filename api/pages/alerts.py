@@ -30,13 +30,13 @@ Reader = Annotated[Person, Depends(Needs(Permission.READ_ALERTS))]
 Handler = Annotated[Person, Depends(Needs(Permission.HANDLE_ALERTS))]
 
 _SHOWN = 200
-_DONE = {"acknowledged": "You look after this alert now.", "recorded": "The outcome is recorded."}
+_DONE = {"acknowledged": "You look after the alert now; it stands under Acknowledged.", "recorded": "The outcome is recorded."}
 
 
 @router.get("")
-def every(request: Request, console: Desk, person: Reader, status: str = "open") -> Response:
+def every(request: Request, console: Desk, person: Reader, status: str = "open", done: str = "") -> Response:
     """Show the alerts of one state, the gravest first."""
-    return _list(request, console, person, status)
+    return _list(request, console, person, status, good=_DONE.get(done, ""))
 
 
 @router.get("/{alert_id}")
@@ -54,7 +54,8 @@ def acknowledge(
         acknowledge_alert(console, person, alert_id)
     except RefusedError as error:
         return _list(request, console, person, "open", sentence=error.sentence, code=error.status)
-    return RedirectResponse("/alerts" if back == "list" else f"/alerts/{alert_id}?done=acknowledged", 303)
+    where = "/alerts" if back == "list" else f"/alerts/{alert_id}"
+    return RedirectResponse(f"{where}?done=acknowledged", 303)
 
 
 @router.post("/{alert_id}/outcome")
@@ -75,7 +76,9 @@ def outcome(
     return RedirectResponse(f"/alerts/{alert_id}?done=recorded", 303)
 
 
-def _list(request: Request, console: Console, person: Person, status: str, *, sentence: str = "", code: int = 200) -> Response:
+def _list(
+    request: Request, console: Console, person: Person, status: str, *, sentence: str = "", good: str = "", code: int = 200
+) -> Response:  # fmt: skip
     chosen = status if status in STATES else "open"
     note_look(console, person, "alerts.read", "alerts", {"status": chosen}, "the alert list of the console")
     with console.casework.reading() as session:
@@ -86,7 +89,7 @@ def _list(request: Request, console: Console, person: Person, status: str, *, se
     counts = counted | {"all": sum(counted.values())}
     return page(
         request, "alerts.html", status=code, alerts=found, counts=counts, states=STATES, chosen=chosen, revision=revision, now=moment(),
-        themes=themes(console.policy()), sentence=sentence,
+        themes=themes(console.policy()), sentence=sentence, good=good,
     )  # fmt: skip
 
 

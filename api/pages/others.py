@@ -1,6 +1,5 @@
 """The smaller pages: health, numbers, and why a page is open or blocked."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -11,10 +10,10 @@ from analyser.casework.clock import moment
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
-from api.labels import DECISIONS, SENTENCES, themes
+from api.labels import COUNTED, DECISIONS, SENTENCES, STATES, TRIAGES, themes
 from api.permissions import Permission
-from api.render import page
-from api.times import clock
+from api.render import LEVELS, page
+from api.times import clock, day
 from api.v1.explain import explanation
 from api.v1.health import lists_view
 from api.v1.numbers import PERIODS, Period, counts
@@ -29,15 +28,16 @@ def health(request: Request, console: Desk, _: Annotated[Person, Depends(Needs(P
     """Show whether everything works."""
     view = console.analyser.health_view() | {"lists": lists_view(console)}
     store, ingest = view["store"], view["ingest"]
+    waiting, oldest = ingest["waiting_segments"], ingest["oldest_waiting_seconds"]
     facts = [
         ("Events kept", f"{store['events']:,}"),
-        ("Newest event", _clock(console, store["newest"]) if store["newest"] else "none yet"),
+        ("Newest event", clock(store["newest"], console.timezone()) if store["newest"] else "none yet"),
         ("Size of the store", f"{(store['file_bytes'] + store['log_bytes']) / 1048576:,.1f} MB"),
-        ("Waiting to be taken in", f"{ingest['waiting_segments']} files, the oldest {ingest['oldest_waiting_seconds']:.1f} s old"),
+        ("Waiting to be taken in", f"{waiting} files, the oldest {oldest:.1f} s old" if waiting else "nothing"),
         ("Torn lines kept aside", f"{store['torn_lines']:,}"),
         ("Free on the disk", f"{view['disk_free_bytes'] / 1e9:,.1f} GB"),
     ]
-    return page(request, "health.html", health=view, facts=facts, now=moment(), loaded=_clock(console, view["ruleset"]["loaded"]))
+    return page(request, "health.html", health=view, facts=facts, now=moment())
 
 
 @router.get("/numbers")
@@ -45,7 +45,12 @@ def numbers(
     request: Request, console: Desk, _: Annotated[Person, Depends(Needs(Permission.READ_NUMBERS))], period: Period = "month"
 ) -> Response:
     """Show counts without names."""
-    return page(request, "numbers.html", numbers=counts(console, period), periods=list(PERIODS), themes=themes(console.policy()))
+    counted, zone = counts(console, period), console.timezone()
+    names = {"theme": themes(console.policy()), "level": {str(level): f"{level} {name}" for level, name in LEVELS.items()},
+             "state": STATES, "triage": TRIAGES}  # fmt: skip
+    # `until` is the midnight at which the last day ends.
+    days = day(counted["since"], zone), day(counted["until"] - 1, zone)
+    return page(request, "numbers.html", numbers=counted, days=days, periods=list(PERIODS), titles=COUNTED, names=names)
 
 
 @router.get("/why")
@@ -70,7 +75,3 @@ def why(
         form={"url": url, "group": group, "user": user},
         groups=list(policy.groups), actions=DECISIONS, themes=themes(policy), reasons=SENTENCES,
     )  # fmt: skip
-
-
-def _clock(console: Console, text: str) -> str:
-    return clock(datetime.fromisoformat(text).timestamp(), console.timezone())

@@ -1,5 +1,6 @@
 """The page of unblock requests: ask, decide, see what is open, end it."""
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form
@@ -11,6 +12,7 @@ from analyser.casework import unblock
 from api.console import Console, console_of
 from api.errors import RefusedError
 from api.identity import Needs, Person
+from api.pages.acting import acted
 from api.permissions import Permission, may
 from api.render import page
 from api.v1.bodies import DecisionBody, UnblockBody
@@ -60,31 +62,22 @@ def ask(
 @router.post("/requests/{request_id}/approve")
 def approve(request: Request, console: Desk, person: Decider, request_id: int, note: Annotated[str, Form(max_length=500)] = "") -> Response:
     """Approve a request."""
-    try:
-        approve_request(console, person, request_id, DecisionBody(note=note))
-    except RefusedError as error:
-        return _show(request, console, person, status=error.status, sentence=error.sentence)
-    return RedirectResponse("/requests?done=approved", 303)
+    work = partial(approve_request, console, person, request_id, DecisionBody(note=note))
+    return acted(work, "/requests?done=approved", partial(_show, request, console, person))
 
 
 @router.post("/requests/{request_id}/refuse")
 def refuse(request: Request, console: Desk, person: Decider, request_id: int, note: Annotated[str, Form(max_length=500)] = "") -> Response:
     """Refuse a request."""
-    try:
-        refuse_request(console, person, request_id, note)
-    except RefusedError as error:
-        return _show(request, console, person, status=error.status, sentence=error.sentence)
-    return RedirectResponse("/requests?done=refused", 303)
+    work = partial(refuse_request, console, person, request_id, note)
+    return acted(work, "/requests?done=refused", partial(_show, request, console, person))
 
 
 @router.post("/grants/{grant_id}/end")
 def end(request: Request, console: Desk, person: Annotated[Person, Depends(Needs(Permission.END_GRANTS))], grant_id: str) -> Response:
     """End a grant."""
-    try:
-        end_grant(console, person, grant_id)
-    except RefusedError as error:
-        return _show(request, console, person, status=error.status, sentence=error.sentence)
-    return RedirectResponse("/requests?done=ended", 303)
+    work = partial(end_grant, console, person, grant_id)
+    return acted(work, "/requests?done=ended", partial(_show, request, console, person))
 
 
 def _show(

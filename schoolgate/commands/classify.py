@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 import typer
 
-from schoolgate import firstrun, terminal
+from schoolgate import keywording, terminal
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, State, paths_of
-from schoolgate.paths import StatePaths
 
 if TYPE_CHECKING:
     from rules.classify import Classifier
-    from rules.ruleset import Ruleset
 
 
 class Context(StrEnum):
@@ -49,7 +47,7 @@ def classify(
     from rules.classify import Classifier
 
     try:
-        classifier = Classifier(_ruleset(paths_of(state)), group, context.value, at=time.time())
+        classifier = Classifier(keywording.ruleset_of(paths_of(state)), group, context.value, at=time.time())
     except ValueError as error:
         raise Problem(str(error)) from None
     plain = not json and terminal.terminal() and sys.stdout.isatty()
@@ -74,13 +72,6 @@ def _answers(classifier: "Classifier", lines: Iterable[bytes]) -> Iterable[dict[
             yield classifier.answer(read_line(line))
         except ValueError as error:
             yield {"id": id_of(line), "error": str(error)}
-
-
-def _ruleset(paths: StatePaths) -> "Ruleset":
-    """Return the ruleset in force, or one of the starter policy where there is no installation."""
-    from rules.ruleset import Ruleset, current_folder, starter_ruleset
-
-    return Ruleset.load(current_folder(paths.rulesets)) if firstrun.check_folder(paths) else starter_ruleset()
 
 
 def _in_words(answer: dict[str, Any]) -> bytes:

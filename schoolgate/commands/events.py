@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from schoolgate import firstrun, terminal, wiring
+from schoolgate import answers, firstrun, terminal
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Json, State, operator, paths_of
 from schoolgate.paths import StatePaths
@@ -59,7 +59,7 @@ def events(
 def _find(paths: StatePaths, filters: dict[str, Any]) -> list[dict[str, Any]]:
     with store_lock(paths) as mine:
         if mine:
-            return wiring.stored_events(paths, operator(), filters)
+            return answers.stored_events(paths, operator(), filters)
     from schoolgate.ask import console_of  # noqa: PLC0415 - the HTTP client is loaded only when there is a console to ask
 
     console = console_of(paths)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from schoolgate import firstrun, terminal, wiring
+from schoolgate import answers, firstrun, terminal
 from schoolgate.address import is_ip_address
 from schoolgate.errors import Problem
 from schoolgate.options import DEFAULT, Config, Json, State, config_of, paths_of
@@ -32,7 +32,7 @@ def check(state: State = DEFAULT, config: Config = None, json: Json = False) -> 
             for one in error.problems:
                 terminal.complain(str(one))
         raise typer.Exit(2) from None
-    hints = wiring.hints(paths, policy) if firstrun.check_folder(paths) else []
+    hints = answers.hints(paths, policy) if firstrun.check_folder(paths) else []
     if json:
         terminal.json({"valid": True, "problems": [], "hints": hints})
         return
@@ -60,7 +60,7 @@ def explain(
     paths = firstrun.existing(paths_of(state))
     if address is not None and not is_ip_address(address):
         raise Problem(f"--address {address!r} is not an IP address; write for example 10.1.2.3.")
-    answer = wiring.explain(paths, url, user=user, group=group, address=address, at=lambda zone: moment_of(at, zone))
+    answer = answers.explain(paths, url, user=user, group=group, address=address, at=lambda zone: moment_of(at, zone))
     if json:
         terminal.json(answer)
         return

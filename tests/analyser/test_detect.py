@@ -46,6 +46,13 @@ def test_a_grave_match_in_an_answer_that_streams_says_so(detectors, make_event):
         assert "that speaks of self harm" in draft.why
 
 
+def test_a_grave_site_is_told_by_its_list_or_by_its_name(detectors, make_event):
+    for reason, why in (("list", "which is listed under self harm"), ("host-words", "whose name speaks of self harm")):
+        event = make_event(level=5, action="block", reason=reason, category="suicide", host=f"{reason}.example", page=True)
+        (draft,) = Detectors(lambda category: THEMES.get(category, category)).feed([event])
+        assert draft.why == f"ann (ks2) asked for {reason}.example, {why}; it was blocked."
+
+
 def test_what_is_below_level_four_is_no_alert_by_itself(detectors, make_event):
     assert detectors.feed([blocked(make_event, 0, level=3), make_event(1), make_event(2, level=3, action="log", reason="list")]) == []
 
@@ -78,6 +85,16 @@ def test_five_blocked_pages_of_one_theme_within_ten_minutes_are_an_alert(detecto
     )
     (again,) = detectors.feed([sixth := blocked(make_event, 250)])
     assert again.events == (sixth,)
+
+
+@pytest.mark.parametrize(
+    ("reason", "category", "words"),
+    [("host-words", "casino", "on pages about gambling"), ("school-deny", "school", "on pages that the school closed itself")],
+)
+def test_blocks_by_a_sites_name_and_by_the_schools_own_entries_count_too(detectors, make_event, reason, category, words):
+    (draft,) = detectors.feed([blocked(make_event, at, reason=reason, category=category) for at in range(5)])
+    assert draft.kind == "repeated-blocks"
+    assert words in draft.why
 
 
 def test_sustained_blocks_rise_one_level_more(detectors, make_event):

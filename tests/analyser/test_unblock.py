@@ -47,6 +47,18 @@ def test_an_approved_request_becomes_a_grant_in_the_snapshot_and_ends(database, 
     assert path.stat().st_mode & 0o077 == 0
 
 
+def test_what_is_closed_for_everybody_is_not_asked_for_nor_approved(database):
+    request_id = ask(database)
+    closed = UnblockRules(sealed=RULES.sealed, maximum_minutes=60, groups=RULES.groups, closed=lambda url: url.host == "games.example.org")
+    with pytest.raises(UnblockError, match="closed for everybody"):
+        approve(database, request_id, rules=closed)
+    with pytest.raises(UnblockError, match="closed for everybody"), database.session() as session:
+        unblock.ask(
+            session, TEACHER, closed, url="https://games.example.org/", scope="exact", subject_kind="group", subject="ks2",
+            reason="lesson", minutes=30,
+        )  # fmt: skip
+
+
 def test_the_generation_grows_when_the_file_was_lost(database, tmp_path):
     path = tmp_path / "snapshot.json"
     with database.reading() as session:

@@ -51,6 +51,14 @@ def test_the_one_who_asked_cannot_approve(world: Any) -> None:
         assert "asked" in answer.json()["error"]
 
 
+@pytest.mark.parametrize("url", ["http://10.1.2.3/", "https://casino.test:8888/", "http://93.184.216.34/", "http://printer.local/"])
+def test_what_no_grant_could_open_is_refused_at_once_and_says_who_can_help(world: Any, url: str) -> None:
+    with world.client("teacher") as teacher:
+        answer = teacher.post("/api/v1/unblock-requests", json=ASK | {"url": url})
+        assert answer.status_code == 422
+        assert "ask the technician" in answer.json()["error"]
+
+
 def test_a_sealed_address_is_never_opened(world: Any) -> None:
     with world.client("teacher") as teacher:
         answer = teacher.post("/api/v1/unblock-requests", json=ASK | {"url": "https://unlawful.sealed.test/x"})

@@ -45,6 +45,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "allow.txt").write_text("help.test\n")
     (folder / "words.csv").write_text("phrase,context,action,level,match,category\nnobody likes jenny,typed,alert,4,whole,Unkind words\n")
     (folder / "iwf-hashes.txt").write_text(hashlib.sha256(b"sealed-here.test/").hexdigest() + "\n")
+    (folder / "iwf.toml").touch(0o600)
+    (folder / "iwf.toml").write_text('user = "school"\npassword = "a password of the publisher"\n')
     program = folder / "bin" / "schoolgate"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m schoolgate "$@"\n')

@@ -1,5 +1,6 @@
 """Fixtures of the end-to-end tests: an origin with its own authority, and installations that run."""
 
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -95,3 +96,10 @@ def ut1(gateway: Gateway, shared_data: Path) -> dict[str, list[str]]:
     done = gateway.cli("lists", "load", "ut1", str(archive), "--format", "ut1")
     assert done.returncode == 0, done.stderr
     return domains
+
+
+@pytest.fixture(scope="session")
+def real_lists(request: pytest.FixtureRequest) -> None:
+    """UT1 loaded where it is at hand; what a browser does is worth a test without it, too."""
+    with contextlib.suppress(pytest.skip.Exception):
+        request.getfixturevalue("ut1")

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from .harness import Gateway, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("ut1")]
+pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.slow, pytest.mark.usefixtures("real_lists")]
 
 
 def trust(authority: Path, home: Path) -> None:

@@ -1,40 +1,28 @@
 """`schoolgate classify`: texts in, what the gateway would make of them out."""
 
-import io
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schoolgate import cli, firstrun
+from schoolgate import firstrun
 from schoolgate.paths import StatePaths
 
 type Classify = Callable[..., tuple[list[dict[str, Any]], str, int]]
 
 
 @pytest.fixture
-def classify(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Classify]:
-    umask = os.umask(0o077)
+def classify(run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Classify:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("NO_COLOR", "1")
 
-    def run(lines: list[object], *options: str) -> tuple[list[dict[str, Any]], str, int]:
+    def judge(lines: list[object], *options: str) -> tuple[list[dict[str, Any]], str, int]:
         data = b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines)
-        monkeypatch.setattr("sys.argv", ["schoolgate", "classify", *options])
-        capfd.readouterr()
-        with monkeypatch.context() as patch:
-            patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-        printed = capfd.readouterr()
-        assert "Traceback" not in printed.err
-        return [json.loads(line) for line in printed.out.splitlines()], printed.err, int(end.value.code or 0)
+        done = run("classify", *options, text=data)
+        return [json.loads(line) for line in done.out.splitlines()], done.err, done.code
 
-    yield run
-    os.umask(umask)
+    return judge
 
 
 def test_each_line_gets_an_answer_in_the_same_order(classify: Classify) -> None:
@@ -46,7 +34,7 @@ def test_each_line_gets_an_answer_in_the_same_order(classify: Classify) -> None:
     assert answers[0]["level"] == 5
     assert "suicide" in answers[0]["themes"]
     first = answers[0]["matches"][0]
-    assert "i want to kill myself"[first["start"] : first["end"]] in "i want to kill myself"
+    assert "kill myself" in "i want to kill myself"[first["start"] : first["end"]]
     assert answers[1] == {"id": 2, "level": 0, "action": "allow", "themes": [], "matches": []}
 
 

@@ -1,31 +1,18 @@
 """The commands, run in this process against an installation without running processes."""
 
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from schoolgate import cli, wiring
+from schoolgate import wiring
 from schoolgate.commands.events import moment
 from schoolgate.errors import Problem
 from schoolgate.paths import StatePaths
 
-
-class Outcome:
-    """What a command printed, and how it ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-type Command = Callable[..., Outcome]
+type Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
@@ -36,29 +23,6 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> StatePaths:
     paths = StatePaths(tmp_path_factory.mktemp("cli") / "state")
     firstrun.prepare(paths, paths.policy, lambda _: None, lambda _: None)
     return paths
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Iterator[Command]:
-    monkeypatch.setenv("NO_COLOR", "1")
-    umask = os.umask(0o077)
-
-    def command(*arguments: str, text: str = "", state: StatePaths | None = None) -> Outcome:
-        words = [*arguments, "--state", str(state.root)] if state is not None else [*arguments]
-        monkeypatch.setattr("sys.argv", ["schoolgate", *words])
-        source = tmp_path / "stdin"
-        source.write_text(text)
-        capfd.readouterr()
-        with source.open() as stdin, monkeypatch.context() as patch:
-            patch.setattr("sys.stdin", stdin)
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-        printed = capfd.readouterr()
-        assert "Traceback" not in printed.err
-        return Outcome(int(end.value.code or 0), printed.out, printed.err)
-
-    yield command
-    os.umask(umask)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,9 @@
 """`schoolgate keywords`: check, try, export and import, against an installation without running processes."""
 
-import json
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from analyser.store import EventStore, SegmentRecord
 from rules.event import Event
 from rules.policy import load_policy
 from rules.ruleset import Ruleset, current_folder
-from schoolgate import cli, firstrun, keywording
+from schoolgate import firstrun, keywording
 from schoolgate.errors import Problem
 from schoolgate.firstrun import read_key
 from schoolgate.paths import StatePaths
@@ -23,18 +22,7 @@ from schoolgate.paths import StatePaths
 TABLE = "Phrase;Severity;Type;Context\nnobody likes jenny;urgent;Banter;KEYWORD\nyou ponk;low;Bullying;\n;;;\nplain;9;Bullying;\n"
 
 
-class Outcome:
-    """What a command printed, and how it ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-type Command = Callable[..., Outcome]
+type Command = Callable[..., Any]
 
 
 POLICY = """
@@ -83,25 +71,9 @@ def paths(tmp_path: Path) -> StatePaths:
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> Iterator[Command]:
-    monkeypatch.setenv("NO_COLOR", "1")
-    umask = os.umask(0o077)
-
-    def command(*arguments: object, text: str = "", state: StatePaths) -> Outcome:
-        monkeypatch.setattr("sys.argv", ["schoolgate", "keywords", *map(str, arguments), "--state", str(state.root)])
-        source = tmp_path / "stdin"
-        source.write_text(text, encoding="utf-8")
-        capfdbinary.readouterr()
-        with source.open(encoding="utf-8") as stdin, monkeypatch.context() as patch:
-            patch.setattr("sys.stdin", stdin)
-            with pytest.raises(SystemExit) as end:
-                cli.main()
-        out, err = (part.decode() for part in capfdbinary.readouterr())
-        assert "Traceback" not in err
-        return Outcome(int(end.value.code or 0), out, err)
-
-    yield command
-    os.umask(umask)
+def run(run: Command) -> Command:
+    """Run a command of `schoolgate keywords`."""
+    return lambda *arguments, **more: run("keywords", *arguments, **more)
 
 
 @pytest.fixture
@@ -222,7 +194,7 @@ def test_what_is_exported_is_imported_again_without_a_refusal(run: Command, ship
     assert [one for one in found["refused"] if "already" not in one["reason"]] == []
     assert found["after"] == len({(one.category, phrase) for one in load_policy(paths.policy).keyword_sets for phrase in one.phrases})
     some = run("export", "--category", "drugs", state=paths)
-    assert {line.split(",")[5] for line in some.out.splitlines()[1:] if line.count(",") == 13} == {"drugs"}
+    assert {line.split(",")[5] for line in some.out.splitlines()[1:] if line.count(",") == 14} == {"drugs"}
     assert run("export", "--category", "nonsense", state=paths).code == 2
     assert run("export", "--own", state=paths).out.count("\n") == 1
 

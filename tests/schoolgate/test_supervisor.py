@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schoolgate import partrun
 from schoolgate import supervisor as module
 from schoolgate.notify import NotifySocket
 from schoolgate.parts import Part
@@ -156,7 +157,7 @@ WORKING = READY + "ready()\nwhile True:\n    (folder / (name + '.json')).write_t
 async def test_a_part_that_hangs_is_killed_recorded_and_started_again_and_one_that_works_is_not(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "HUNG_AFTER", 0.6)
+    monkeypatch.setattr(partrun, "HUNG_AFTER", 0.6)
     monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
     names = ("w1", "w2")
     supervisor = stage.supervisor(*(stage.part(name, WORKING, report=stage.folder / f"{name}.json") for name in names))
@@ -171,9 +172,9 @@ async def test_a_part_that_hangs_is_killed_recorded_and_started_again_and_one_th
 
 
 async def test_nothing_is_killed_while_no_report_can_be_written(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HUNG_AFTER", 0.1)
+    monkeypatch.setattr(partrun, "HUNG_AFTER", 0.1)
     monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
-    monkeypatch.setattr(module, "_writable", lambda _: False)
+    monkeypatch.setattr(partrun, "writable", lambda _: False)
     supervisor = stage.supervisor(stage.part("w1", SERVE, report=stage.folder / "w1.json"))
     run = asyncio.create_task(supervisor.run())
     await asyncio.wait_for(stage.ready.wait(), 10)
