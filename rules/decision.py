@@ -106,7 +106,7 @@ class Decision(msgspec.Struct, frozen=True):
     list: str | None = None
     """Name of the list whose entry decided."""
     rule: str | None = None
-    """The rule as its author wrote it: a list entry, a policy key, a phrase, a grant."""
+    """The rule as its author wrote it: a list entry, a policy key, a grant; of a phrase one way to write it."""
     categories: tuple[str, ...] = ()
     """Every policy category that the request fell in."""
     matches: tuple[Match, ...] = ()

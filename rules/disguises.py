@@ -5,8 +5,9 @@ has such things too ("mp3", "A 55", "aaargh"), which is why only some phrases ar
 where most of the text is disguised.
 """
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from rules.normalise import positions, words
@@ -31,11 +32,18 @@ _LEET = {
 }
 _EITHER = "1!|"
 """Signs that stand for i or for l."""
+_SAID = {"2": ("to", "too"), "4": ("for",), "8": ("ate", "eight"), "6": ("b",)}
+"""What a digit may stand for besides its letter, where that makes a word that phrases have: "h8" is "hate"."""
+_MOST_DOUBTS = 4
+"""Signs and runs of one word that are tried each way; in a word with more, all are read alike."""
 _SIGNS = "".join(re.escape(sign) for sign in (*_LEET, *_EITHER))
 _TOKEN = re.compile(rf"(?:[^\W_]|[{_SIGNS}])+")
 _MIXED = re.compile(r"[a-zA-Z][!+(]*[0-9@$\u20ac|]|[0-9@$\u20ac|][a-zA-Z]|[a-zA-Z][!+(]+[a-zA-Z]")
 """Signs among letters; a mark at the end of a word is only a mark."""
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]+")
+_RUN = 3
+"""Letters in a row from which they are stretched."""
 _APART = re.compile(r"(?<![^\W_])[^\W_](?:[\W_]{1,4}[^\W_](?![^\W_])){3,}")
 _INSIDE = re.compile(rf"[a-zA-Z][{_SIGNS}]+[a-zA-Z]")
 _CHANCE = 2
@@ -86,28 +94,28 @@ def signs_of(text: str, plain: str) -> Signs:
     )
 
 
-def readings(text: str, plain: str) -> Iterator[Reading]:
+def readings(text: str, plain: str, known: Collection[str] = ()) -> Iterator[Reading]:
     """Yield the readings of a text in which something is disguised; none for ordinary text, and at most five.
 
-    `plain` is `words(text)`.
+    `plain` is `words(text)`, `known` the words that phrases are made of, in small letters: a sign or a run of letters that
+    may be read in several ways is read so that it makes one of them, word by word.
     """
     apart, mixed, stretched = signs_of(text, plain)
     if apart:
-        runs = tuple((match.start(), match.end(), f" {_BETWEEN.sub('', match[0])} ") for match in _APART.finditer(text))
-        if runs:
-            spaced = tuple((match.start(), match.end(), _BETWEEN.sub(_narrow, match[0])) for match in _APART.finditer(text))
-            if any(" " in letters for _, _, letters in spaced):
-                # Wider gaps among the letters stand between words: these can be read as they are.
-                most = 2 * sum(end - start for start, end, _ in runs) > len(text)
-                yield _reading(text, spaced, joined=False, mostly=most)
-            else:
-                yield _reading(text, tuple(_kept_only(text, runs)), joined=True, mostly=False)
+        runs = tuple((match.start(), match.end(), _put_together(match[0])) for match in _APART.finditer(text))
+        if any(" " in letters for _, _, letters in runs):
+            # Wider gaps among the letters stand between words: these can be read as they are.
+            most = 2 * sum(end - start for start, end, _ in runs) > len(text)
+            yield _reading(text, runs, joined=False, mostly=most)
+        elif runs:
+            alone = tuple((start, end, f" {letters} ") for start, end, letters in runs)
+            yield _reading(text, tuple(_kept_only(text, alone)), joined=True, mostly=False)
     if not mixed and not stretched:
         return
     seen = set()
     mostly = mixed and _mostly_mixed(text)
     for one, length in (("i", 1), ("i", 2), ("l", 1), ("l", 2)):
-        edits = tuple(_plain_letters(text, one, length, mixed))
+        edits = tuple(_plain_letters(text, one, length, mixed, known))
         if edits and edits not in seen:
             seen.add(edits)
             yield _reading(text, edits, joined=False, mostly=mostly)
@@ -124,15 +132,22 @@ def undisguised(text: str) -> str:
     apart, mixed, stretched = signs_of(text, words(text))
     best = text
     if apart:
-        best = _applied(best, tuple((match.start(), match.end(), _BETWEEN.sub(_narrow, match[0])) for match in _APART.finditer(best)))
+        best = _applied(best, tuple((match.start(), match.end(), _put_together(match[0])) for match in _APART.finditer(best)))
     if mixed or stretched:
         best = _applied(best, tuple(_plain_letters(best, "i", 1, mixed)))
     return best
 
 
-def _narrow(match: re.Match[str]) -> str:
-    """Letters set apart by one sign belong to one word; a wider space stands between words."""
-    return "" if len(match[0]) == 1 else " "
+def _put_together(run: str) -> str:
+    """Return letters that stand apart as words: what parts them least stands between letters, anything wider between words."""
+    gaps = {_width(gap) for gap in _BETWEEN.findall(run)}
+    least = min(gaps)
+    return _BETWEEN.sub(lambda match: "" if _width(match[0]) == least else " ", run)
+
+
+def _width(gap: str) -> int:
+    """Return how far a gap sets letters apart: signs alone not at all, spaces by their number."""
+    return sum(map(str.isspace, gap))
 
 
 def _kept_only(text: str, runs: tuple[tuple[int, int, str], ...]) -> Iterator[tuple[int, int, str]]:
@@ -146,19 +161,54 @@ def _kept_only(text: str, runs: tuple[tuple[int, int, str], ...]) -> Iterator[tu
         yield at, len(text), " "
 
 
-def _plain_letters(text: str, one: str, length: int, mixed: bool) -> Iterator[tuple[int, int, str]]:
+def _plain_letters(text: str, one: str, length: int, mixed: bool, known: Collection[str] = ()) -> Iterator[tuple[int, int, str]]:
     """Yield what to put in the place of signs and of stretched letters, which keep `length` of their letters."""
-    for match in _TOKEN.finditer(text) if mixed else _STRETCHED.finditer(text):
+    for match in (_TOKEN if mixed else _WORD).finditer(text):
         token = match[0]
-        if mixed:
-            core = token.lstrip("(+").rstrip("!+(")
-            before, after = token.split(core, 1) if core else (token, "")
-            plain = before + "".join(one if sign in _EITHER else _LEET.get(sign, sign) for sign in core) + after
-        else:
-            plain = token
-        plain = _STRETCHED.sub(lambda run: run[1] * length, plain)
+        if not mixed and _STRETCHED.search(token) is None:
+            continue
+        core = (token.lstrip("(+").rstrip("!+(") if mixed else token) or token
+        before, after = token.split(core, 1)
+        plain = _plain_word(core, one, length, mixed)
+        if known and plain != core and plain.lower() not in known:
+            plain = next((other for other in _other_words(core, mixed) if other in known), plain)
+        plain = before + plain + after
         if plain != token:
             yield match.start(), match.end(), plain
+
+
+def _plain_word(core: str, one: str, length: int, mixed: bool) -> str:
+    plain = "".join(one if sign in _EITHER else _LEET.get(sign, sign) for sign in core) if mixed else core
+    return _STRETCHED.sub(lambda run: run[1] * length, plain)
+
+
+def _other_words(core: str, mixed: bool) -> Iterator[str]:
+    """Yield a word in small letters with each of its signs and runs read in each way; nothing for a word of too many."""
+    choices: list[tuple[str, ...]] = []
+    doubts = at = 0
+    small = core.lower()
+    while at < len(small):
+        sign = small[at]
+        end = at + 1
+        while end < len(small) and small[end] == sign:
+            end += 1
+        ways = _ways(sign, end - at, mixed)
+        choices.append(ways)
+        doubts += len(ways) > 1
+        at = end
+    if doubts <= _MOST_DOUBTS:
+        for chosen in itertools.product(*choices):
+            yield "".join(chosen)
+
+
+def _ways(sign: str, count: int, mixed: bool) -> tuple[str, ...]:
+    """Return what a sign or letter that stands so many times may be read as."""
+    letters: tuple[str, ...] = (sign,)
+    if mixed:
+        letters = ("i", "l") if sign in _EITHER else (_LEET.get(sign, sign), *_SAID.get(sign, ()))
+    if count < _RUN or not (sign.isalpha() or letters != (sign,)):
+        return tuple(letter * count for letter in letters)
+    return tuple(letter * length for letter in letters for length in (1, 2))
 
 
 def _reading(text: str, edits: tuple[tuple[int, int, str], ...], *, joined: bool, mostly: bool) -> Reading:

@@ -8,10 +8,11 @@ from blocklists.url import CanonicalUrl, canonicalise
 from rules.curriculum import lowered, lowers_at
 from rules.decision import Action, Decision, Match, Reason
 from rules.keywords import Verdict
+from rules.keywords.patterns import readable
 from rules.request import Request, TypedText
 from rules.ruleset import Ruleset
 from rules.school_lists import SchoolEntry
-from rules.second_reader import second_reading
+from rules.second_reader import GRAVEST, second_reading
 from rules.state import Grant, State
 
 _HEARD_OF = 3
@@ -160,6 +161,10 @@ class Look:
         verdict = ruleset.keywords.weigh(typed.text, typed.context, thresholds)
         second = second_reading(verdict, typed.text, typed.context, ruleset.model if self.policy.text.model else None)
         unsure = second.model_only if not self.policy.text.model_blocks else frozenset()
+        # Somebody who types despair or worry is heard, and nothing is stopped for it; but where a search would show what makes it
+        # worse, the page with the help lines comes instead.
+        helped = typed.context == "search"
+        unsure |= {theme.category for theme in second.verdict.themes if not theme.stops and not (helped and theme.level >= GRAVEST)}
         return self._judged(second.verdict, typed.context, Reason.TYPED_TEXT, unsure)
 
     def _weigh(self, text: str, context: str, reason: Reason) -> Decision | None:
@@ -187,7 +192,7 @@ class Look:
                 continue
             decisions.append(Decision(
                 action if action is not Action.ALLOW else Action.LOG, reason, category=theme.category, level=theme.level,
-                rule=theme.phrase, categories=tuple(t.category for t in verdict.themes), matches=matches,
+                rule=readable(theme.phrase), categories=tuple(t.category for t in verdict.themes), matches=matches,
             ))  # fmt: skip
         return _together(decisions)
 

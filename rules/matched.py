@@ -1,11 +1,10 @@
 """Matches for people: the phrase, what it is about, how grave, where it stands and the words around it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from rules.decision import Match
-from rules.keywords.patterns import PatternError, expand
+from rules.keywords.patterns import readable
 from rules.keywords.sets import Phrase
 from rules.kinds import TEXT_CONTEXTS
 from rules.policy import Policy
@@ -30,21 +29,12 @@ class Piece(NamedTuple):
 def view(match: Match, policy: Policy, text: str | None = None) -> dict[str, Any]:
     """Return a match as JSON shows it; `words` and `quote` are what was written there and around it, empty without the text."""
     return {
-        "phrase": match.phrase, "example": example(match.phrase), "theme": match.category, "title": policy.title_of(match.category),
+        "phrase": match.phrase, "example": readable(match.phrase), "theme": match.category, "title": policy.title_of(match.category),
         "kind": match.kind, "level": match.level,
         "weight": match.weight, "lowers": match.lowers, "disguised": match.disguised, "start": match.start, "end": match.end,
         "words": text[match.start : match.end] if text else "",
         "quote": "".join(piece.text for piece in quote(text, [match])) if text else "",
     }  # fmt: skip
-
-
-@lru_cache(maxsize=4_096)
-def example(phrase: str) -> str:
-    """Return one way in which a phrase may be written, without the signs for alternatives and gaps."""
-    try:
-        return " … ".join(part.strip().strip("*") for part in expand(phrase)[0])
-    except PatternError:  # what the second reader made, or a phrase of an older version
-        return phrase
 
 
 def quote(text: str, matches: Iterable[Match], around: int = AROUND) -> list[Piece]:

@@ -223,6 +223,7 @@ PHRASE = Section(
         Setting("language", k.TEXT, None, "Language, for example `cy`; the set's when not set."),
         Setting("loose", k.FLAG, None, "Also found in disguised spellings; the set's when not set."),
         Setting("lowers", whole(0, 4), None, "Levels by which it lowers its category; the set's when not set."),
+        Setting("stops", k.FLAG, None, "Whether it may stop what is typed; the set's when not set."),
         Setting("note", k.TEXT, None, "Why it stands here; the set's when not set."),
     ),
 )  # fmt: skip
@@ -244,6 +245,9 @@ KEYWORD_SET = Section(
         Setting("lowers", whole(0, 4), 0,
                 "Above 0 the phrases count for nothing themselves: found beside others of their category they lower its level, "
                 "but never level 5."),
+        Setting("stops", k.FLAG, True,
+                "False for words of despair, worry and disclosure: a person hears of them, and what is typed is not stopped for them; "
+                "a search with such words of level 5 still gets the page with the help lines."),
         Setting("note", k.TEXT, "", "Why the set stands here; for whoever reads this next year."),
     ),
     (PHRASE,),

@@ -81,3 +81,5 @@ class ThemeScore(NamedTuple):
     """The phrase that weighed most."""
     lowered: int = 0
     """Levels that harmless words took off."""
+    stops: bool = True
+    """False when its weight comes from words that somebody should hear of and that nothing is stopped for: despair, worry."""

@@ -115,12 +115,6 @@ class RunningText:
         self.suspicious = self._glimpsed or any(lane.doubt is not None and lane.doubt.action.stops for lane in self._lanes.values())
 
     def _weigh(self, lane: "_Lane") -> Iterator[Found]:
-        # Much at once: where the whole weighs nothing, no window of it does. Asked only then, so that it saves work.
-        if lane.fresh > 2 * BLOCK and self._judge(lane.seen) is None:
-            lane.doubt = None
-            for _ in lane.windows():
-                pass
-            return
         for window in lane.windows():
             found, lane.doubt = self._check(window)
             if found is not None:
@@ -184,11 +178,6 @@ class _Lane:
     def begun(self) -> bool:
         """True while the text's beginning is still there."""
         return len(self.seen) == self._end
-
-    @property
-    def fresh(self) -> int:
-        """Characters since the last full window."""
-        return self._end - self._block
 
     @property
     def joined(self) -> bool:

@@ -157,14 +157,14 @@ def number(cell: str, low: int, high: int, column: str) -> int | None:
     return int(found[1])
 
 
-def flag(cell: str) -> bool:
+def flag(cell: str, column: str) -> bool:
     """Return yes or no; empty is no."""
     said = _letters(cell)
     if said in ("yes", "y", "true", "1", "x"):
         return True
     if said in ("", "no", "n", "false", "0"):
         return False
-    raise CellError(f'loose: "{_shown(cell)}" is neither yes nor no.')
+    raise CellError(f'{column}: "{_shown(cell)}" is neither yes nor no.')
 
 
 def language_of(cell: str) -> str:

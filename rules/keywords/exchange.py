@@ -17,7 +17,8 @@ from rules.keywords.cells import CellError
 from rules.keywords.sets import KeywordSet, Phrase, phrase_fault
 
 COLUMNS: Final = (
-    "phrase", "context", "action", "level", "match", "category", "kind", "language", "weight", "with", "unless", "loose", "lowers", "note",
+    "phrase", "context", "action", "level", "match", "category", "kind", "language", "weight", "with", "unless", "loose", "lowers", "stops",
+    "note",
 )  # fmt: skip
 MOST_BYTES: Final = 32_000_000
 MOST_ROWS: Final = 200_000
@@ -37,6 +38,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "unless": ("unless", "except", "exclude", "exclusions", "notwith"),
     "loose": ("loose", "disguised", "fuzzy"),
     "lowers": ("lowers",),
+    "stops": ("stops",),
     "note": ("note", "notes", "comment", "comments", "description", "reason"),
 }
 _KNOWN: Final = {name: column for column, names in _NAMES.items() for name in names}
@@ -103,7 +105,8 @@ def write_csv(entries: Iterable[Entry]) -> bytes:
         writer.writerow([
             cells.guarded(text), cells.context_words(phrase.contexts), cells.action_of(phrase.level, phrase.lowers), phrase.level, match,
             entry.category, cells.guarded(phrase.kind), phrase.language, phrase.weight, cells.joined(phrase.needs),
-            cells.joined(phrase.unless), "yes" if phrase.loose else "no", phrase.lowers, cells.guarded(" ".join(phrase.note.split())),
+            cells.joined(phrase.unless), "yes" if phrase.loose else "no", phrase.lowers, "yes" if phrase.stops else "no",
+            cells.guarded(" ".join(phrase.note.split())),
         ])  # fmt: skip
     return out.getvalue().encode("utf-8-sig")
 
@@ -165,8 +168,9 @@ def _entry(values: Mapping[str, str], line: int, last: int, reading: Reading) ->
     phrase = Phrase(
         text, weight if weight is not None else cells.ALONE if alone else cells.TOGETHER, level,
         cells.contexts_of(values.get("context", "")), needs, unless, kind=cells.plain(values.get("kind", "")),
-        language=cells.language_of(values.get("language", "")), loose=cells.flag(values.get("loose", "")),
-        lowers=cells.lowering(lowers, action), note=cells.plain(values.get("note", "")),
+        language=cells.language_of(values.get("language", "")), loose=cells.flag(values.get("loose", ""), "loose"),
+        lowers=cells.lowering(lowers, action), stops=cells.flag(values.get("stops", "").strip() or "yes", "stops"),
+        note=cells.plain(values.get("note", "")),
     )  # fmt: skip
     return Entry(_category(values.get("category", ""), reading), phrase, line)
 

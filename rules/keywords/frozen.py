@@ -8,7 +8,7 @@ from importlib.metadata import version
 import msgspec
 
 from rules.keywords.automaton import Automaton
-from rules.keywords.compile import Entry, Phrases, watched_phrases
+from rules.keywords.compile import Entry, Phrases, vocabulary_of, watched_phrases
 from rules.keywords.sets import KeywordSet
 
 FORM = 2
@@ -59,7 +59,9 @@ def thaw(data: bytes, sets: Iterable[KeywordSet]) -> Phrases | None:
     if found.form != FORM or found.library != _library() or found.phrases != len(watched):
         return None
     entries = [Entry(watched[number], tuple(before), tuple(after), *ends) for number, before, after, *ends in found.entries]
-    return Phrases(watched, *(_thawed(table, entries) for table in (found.words, found.page, found.letters)))
+    return Phrases(
+        watched, _thawed(found.words, entries), _thawed(found.page, entries), _thawed(found.letters, entries), vocabulary_of(watched)
+    )  # fmt: skip
 
 
 def _table(automaton: Automaton[tuple[Entry, ...]], known: dict[Entry, int]) -> _Table:

@@ -10,7 +10,7 @@ from rules.decision import Match
 from rules.disguises import Reading, readings
 from rules.keywords.compile import Entry, Phrases, Watched, compile_sets
 from rules.keywords.frozen import thaw
-from rules.keywords.score import Found, score
+from rules.keywords.score import Found, Needed, score
 from rules.keywords.sets import KeywordSet, load_keyword_file
 from rules.normalise import positions, words
 from rules.settings import ThemeScore
@@ -24,6 +24,8 @@ _NEAR = 100
 """Bytes on each side of a phrase in which its `with` and `unless` words count."""
 _GAP_WORDS = 6
 _GAP_BYTES = 120
+_CLEAR = 4
+"""Letters from which a harmless word is believed where words run into one another."""
 _HOSTS = 8_192
 
 
@@ -82,26 +84,35 @@ class KeywordMatcher:
     def weigh(self, text: str, context: str, thresholds: Mapping[str, int] | None = None) -> Verdict:
         """Return the categories whose phrases reach the context's threshold in the text.
 
-        `thresholds` takes the place of the matcher's own, for groups that are judged by others. Each repeat of a phrase
-        counts half as much as the one before, so that a word in every menu line does not outweigh a page. A category's
-        level is the highest at which the phrases of that level and above reach the threshold alone.
+        What is typed has to weigh more the longer it is (`rules.keywords.score.Needed`). `thresholds` takes the place of
+        the matcher's own, for groups that are judged by others. Each repeat of a phrase counts half as much as the one
+        before, so that a word in every menu line does not outweigh a page. A category's level is the highest at which
+        the phrases of that level and above reach the threshold alone.
         """
         if not self.count or not text:
             return NOTHING
         plain = words(text)
         data = plain.encode("utf-8", "surrogatepass")
         hits = (self._page if context == "page" else self._words).find(data)
+        others = tuple(readings(text, plain, self.phrases.vocabulary))
         found = _found(data, hits, context, None) if hits else []
         known = {one.phrase for one in found}
-        for reading in readings(text, plain):
+        for reading in others:
             found += self._disguised(reading, context, known)
+        if others:
+            found = [one for one in found if not one.phrase.unless or not self._excused(one, text, data)]
         if not found:
             return NOTHING
-        wanted = self.thresholds if thresholds is None else thresholds
-        themes = score(found, wanted.get(context, DEFAULT_THRESHOLDS["page"]))
+        themes = score(found, self.needed(context, len(plain), thresholds))
         if not themes:
             return NOTHING
         return Verdict(themes, _matches(text, data, found, {theme.category for theme in themes}, context))
+
+    def needed(self, context: str, characters: int, thresholds: Mapping[str, int] | None = None) -> Needed:
+        """Return what a text of so many characters has to weigh in a context."""
+        wanted = self.thresholds if thresholds is None else thresholds
+        page = DEFAULT_THRESHOLDS["page"]
+        return Needed(wanted.get(context, page), wanted.get(context if context == "host" else "page", page), characters)
 
     def weigh_host(self, host: str, thresholds: Mapping[str, int] | None = None) -> Verdict:
         """Return what the words of a host name weigh (context `host`); a host that was seen lately costs nothing."""
@@ -127,6 +138,19 @@ class KeywordMatcher:
         found = _found(data, loose, context, reading) if loose else []
         known |= {one.phrase for one in found}
         return found
+
+    def _excused(self, one: Found, text: str, data: bytes) -> bool:
+        """True when what makes a phrase harmless stands near it in another reading of the same stretch of the text."""
+        start, end = _in_text(one, text, data)
+        near = text[max(0, start - _NEAR) : end + _NEAR]
+        plain = words(near)
+        if any(word in plain.encode("utf-8", "surrogatepass") for word in one.phrase.unless):
+            return True
+        for reading in readings(near, plain, self.phrases.vocabulary):
+            letters = reading.text.encode("utf-8", "surrogatepass")
+            if any(_stands(word, letters, reading.joined) for word in one.phrase.unless):
+                return True
+        return False
 
 
 _last: tuple[tuple[KeywordSet, ...], Phrases] | None = None
@@ -204,6 +228,21 @@ def _holds(phrase: Watched, data: bytes, start: int, end: int) -> bool:
     if any(word in near for word in phrase.unless):
         return False
     return not phrase.needs or any(word in near for word in phrase.needs)
+
+
+def _stands(word: bytes, letters: bytes, joined: bool) -> bool:
+    """True when a harmless word stands in a reading; where words run into one another, short ones are made of the ends of others."""
+    if not joined:
+        return word in letters
+    core = word.replace(b" ", b"")
+    return len(core) >= _CLEAR and core in letters
+
+
+def _in_text(one: Found, text: str, data: bytes) -> tuple[int, int]:
+    """Return where a phrase stands in the text as given."""
+    if one.reading is not None:
+        return _in_disguise(one, one.reading)
+    return positions(text, [_characters(data, one.start, one.end)])[0]
 
 
 def _matches(text: str, data: bytes, found: list[Found], categories: set[str], context: str) -> tuple[Match, ...]:

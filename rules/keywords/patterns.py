@@ -13,6 +13,8 @@ LONGEST = 500
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 _GAP = re.compile(r"\s+(?:\.\.\.|\u2026)\s+")
 _SHORTEST_RUN = 4
+_LONGEST_RUN = 18
+"""Letters up to which a phrase is looked for in a run of letters: whoever sets letters apart writes a few words."""
 _CLEAR_RUN = 8
 """Letters from which a phrase stands out of a run of letters."""
 _CODED_SIGNS = frozenset("%&\\")
@@ -45,11 +47,24 @@ def patterns_of(text: str) -> Iterator[tuple[str, ...]]:
         yield from (tuple(map(pattern, parts)) for parts in expand(text))
         return
     choices = [[one.translate(_FOLD_MARKED) for one in choice] for choice in _choices(text)]
-    for variant in dict.fromkeys(" ".join("".join(chosen).split()) for chosen in itertools.product(*choices)):
-        if "." in variant:
-            yield tuple(_marked_pattern(part.replace(".", " "), text) for part in _GAP.split(variant))
+    gaps, marked = "." in text, "*" in text
+    for variant in dict.fromkeys(map("".join, itertools.product(*choices))):
+        plain = " ".join(variant.split())
+        if gaps and "." in plain:
+            yield tuple(_marked_pattern(part.replace(".", " "), text) for part in _GAP.split(plain))
+        elif marked or not plain:
+            yield (_marked_pattern(plain, text),)
         else:
-            yield (_marked_pattern(variant, text),)
+            yield (f" {plain} ",)
+
+
+def readable(text: str) -> str:
+    """Return one way in which a phrase may be written, without signs for alternatives and gaps; what is no phrase as it is."""
+    try:
+        plain = " ".join("".join(choice[0] for choice in _choices(text)).split())
+    except PatternError:  # what the second reader made, or a phrase of an older version
+        return text
+    return " … ".join(part.strip().strip("*") for part in _GAP.split(plain))
 
 
 def _marked_pattern(part: str, text: str) -> str:
@@ -107,11 +122,11 @@ def _plain(text: str) -> str:
 
 
 def squeezed(patterns: tuple[str, ...]) -> str | None:
-    """Return a phrase's pattern without spaces, for letters that stand apart one by one, or None when it is too short for that.
+    """Return a phrase's pattern without spaces, for letters that stand apart one by one, or None when it is too short or long for that.
 
     Where words run into one another, a short one may be made of the ends of others: it has to be all that stands apart.
     """
     core = patterns[0].replace(" ", "")
-    if len(patterns) > 1 or len(core) < _SHORTEST_RUN:
+    if len(patterns) > 1 or not _SHORTEST_RUN <= len(core) <= _LONGEST_RUN:
         return None
     return core if len(core) >= _CLEAR_RUN else f" {core} "

@@ -10,6 +10,10 @@ from rules.settings import ThemeScore
 GRAVEST = 5
 """The level that nothing lowers."""
 
+_SHORT, _LONG = 400, 6_000
+"""Characters up to which one phrase is enough, and from which a typed text is weighed like a page."""
+_SLACK = 4
+
 
 class Found(NamedTuple):
     """One phrase in a text."""
@@ -28,28 +32,45 @@ class Found(NamedTuple):
         return self.phrase.weight * (2 - 0.5 ** (self.times - 1))
 
 
-def score(found: Iterable[Found], threshold: int) -> tuple[ThemeScore, ...]:
-    """Return the categories whose phrases add up to the threshold, the highest level first."""
+class Needed(NamedTuple):
+    """The weight that a text has to reach: one phrase is enough in a message, and says little in a chapter.
+
+    From some eighty words on it rises with the length of the text to what a page has to reach; for the gravest
+    phrases only from four times that length, as a long letter may name the worst once.
+    """
+
+    threshold: int
+    full: int
+    """What the longest texts have to reach."""
+    characters: int
+
+    def at(self, level: int) -> float:
+        """Return the weight for phrases of a level and above."""
+        slack = _SLACK if level >= GRAVEST else 1
+        share = (self.characters - _SHORT * slack) / ((_LONG - _SHORT) * slack)
+        return self.threshold + max(0, self.full - self.threshold) * min(1.0, max(0.0, share))
+
+
+def score(found: Iterable[Found], needed: Needed) -> tuple[ThemeScore, ...]:
+    """Return the categories whose phrases add up to what is needed, the highest level first."""
     by_category: dict[str, list[Found]] = {}
     for one in found:
         by_category.setdefault(one.phrase.category, []).append(one)
-    themes = [theme for category, ones in by_category.items() if (theme := _theme(category, ones, threshold)) is not None]
+    themes = [theme for category, ones in by_category.items() if (theme := _theme(category, ones, needed)) is not None]
     themes.sort(key=lambda theme: (-theme.level, -theme.score, theme.category))
     return tuple(themes)
 
 
-def _theme(category: str, ones: list[Found], threshold: int) -> ThemeScore | None:
-    total = sum(one.score for one in ones)
-    if total < threshold:
-        return None
-    heaviest = max(ones, key=lambda one: (one.phrase.weight * one.phrase.level, one.score))
-    so_far, level = 0.0, 1
+def _theme(category: str, ones: list[Found], needed: Needed) -> ThemeScore | None:
+    so_far, stopping, level, stops = 0.0, 0.0, 0, False
     for one in sorted(ones, key=lambda one: -one.phrase.level):
         so_far += one.score
-        if so_far >= threshold:
-            level = one.phrase.level
-            break
+        stopping += one.score if one.phrase.stops else 0
+        level = level or (one.phrase.level if so_far >= needed.at(one.phrase.level) else 0)
+        stops = stops or stopping >= needed.at(one.phrase.level)
+    if not level:
+        return None
+    heaviest = max(ones, key=lambda one: (one.phrase.weight * one.phrase.level, one.score))
     lowers = max(one.phrase.lowers for one in ones)
-    if lowers and level < GRAVEST:
-        return ThemeScore(category, max(1, level - lowers), total, heaviest.phrase.text, min(lowers, level - 1))
-    return ThemeScore(category, level, total, heaviest.phrase.text)
+    lowered = min(lowers, level - 1) if level < GRAVEST else 0
+    return ThemeScore(category, level - lowered, so_far, heaviest.phrase.text, lowered, stops)

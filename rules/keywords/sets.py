@@ -13,7 +13,7 @@ from rules.reading import Reader
 from rules.schema import KEYWORD_FILE
 
 STARTER_FOLDER = Path(__file__).parent
-_OVERRIDES = ("weight", "level", "contexts", "kind", "language", "loose", "lowers", "note")
+_OVERRIDES = ("weight", "level", "contexts", "kind", "language", "loose", "lowers", "stops", "note")
 """Keys of a phrase that stand in the place of its set's."""
 
 
@@ -35,6 +35,8 @@ class Phrase(msgspec.Struct, frozen=True, omit_defaults=True):
     """Also looked for in disguised spellings (`rules.normalise.loose`)."""
     lowers: int = 0
     """Above 0 it weighs nothing: found beside others of its category it lowers their level by so much, never level 5."""
+    stops: bool = True
+    """False for what somebody should hear of and nobody is stopped for typing: despair, worry, disclosure."""
     note: str = ""
 
 

@@ -9,6 +9,7 @@ from rules.decision import Match
 from rules.keywords.matcher import MAX_MATCHES, KeywordMatcher
 from rules.keywords.sets import KeywordSet, Phrase
 from rules.kinds import CONTEXTS
+from rules.normalise import words
 from rules.settings import ThemeScore
 
 _LEAST: Final = dict.fromkeys(CONTEXTS, 1)
@@ -107,15 +108,15 @@ def _excluded(text: str, context: str, category: str, phrase: Phrase) -> str:
 def _themes(text: str, context: str, sets: Sequence[KeywordSet], thresholds: Mapping[str, int], seen: Iterable[Seen]) -> Iterable[Weighed]:
     categories = {one.category for one in seen}
     matcher = KeywordMatcher.build((one for one in sets if one.category in categories), thresholds)
-    threshold = matcher.thresholds[context]
+    needed = matcher.needed(context, len(words(text)))
     reached: dict[str, ThemeScore] = {theme.category: theme for theme in matcher.weigh(text, context).themes}
     for theme in matcher.weigh(text, context, _LEAST).themes:
         real = reached.get(theme.category)
         by = tuple(one.phrase for one in seen if one.category == theme.category and one.lowers and not one.excluded)
         lowered = real.lowered if real is not None else 0
         yield Weighed(
-            theme.category, round(theme.score, 2), threshold, real is not None, real.level if real is not None else 0, lowered,
-            by if lowered else (),
+            theme.category, round(theme.score, 2), round(needed.at(theme.level)), real is not None,
+            real.level if real is not None else 0, lowered, by if lowered else (),
         )  # fmt: skip
 
 

@@ -170,6 +170,7 @@ phrases = st.builds(
     language=st.sampled_from(["en", "cy", "zh-Hant"]),
     loose=st.booleans(),
     lowers=st.integers(0, 4),
+    stops=st.booleans(),
     note=words,
 )
 

@@ -8,7 +8,8 @@ from blocklists.sealed import SealedLists
 from blocklists.url import canonicalise
 from rules.decision import Match
 from rules.explain import explained, question
-from rules.matched import AROUND, example, of_event, quote, quote_of_event, view
+from rules.keywords.patterns import readable
+from rules.matched import AROUND, of_event, quote, quote_of_event, view
 from rules.policy import parse_policy
 from rules.request import Request, Subject, TypedText
 from rules.ruleset import Ruleset
@@ -104,7 +105,7 @@ def test_what_the_second_reader_thought_is_told_as_such(school: Ruleset, event: 
 def test_a_phrase_with_alternatives_is_shown_as_somebody_would_write_it(school: Ruleset, event: dict[str, object]) -> None:
     (one,) = of_event(event | {"matches": ("{i want to|ill} ... {cut|hurt} myself",)}, school)
     assert (one["example"], one["theme"]) == ("i want to … cut myself", "self-harm")
-    assert example("{broken") == "{broken"
+    assert readable("{broken") == "{broken"
 
 
 def test_an_event_without_phrases_has_no_matches(school: Ruleset, event: dict[str, object]) -> None:

@@ -27,7 +27,7 @@ entries = ["games.site.test", "site.test/closed"]
 [[allow]]
 entries = ["quiet.site.test"]
 """
-BAD = "I want to kill myself tonight"
+BAD = "how to kill myself tonight"
 
 
 @pytest.fixture(scope="module")
