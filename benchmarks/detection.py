@@ -5,7 +5,7 @@
     uv run python benchmarks/detection.py --markdown docs/detection.md --json detection.json
 
 "Found" means level 3 or more, from which a person hears of it. Every text is judged with a model that has not learned
-from it: models are trained for three folds first. Texts lie beside the repository and in tests/rules/data.
+from it: models are trained for five folds first. Texts lie beside the repository and in tests/rules/data.
 """
 
 import argparse

@@ -16,6 +16,10 @@ _WRITTEN_SETS: tuple[tuple[str, tuple[tuple[str, bool | None], ...], str], ...] 
     ("other welfare", (("welfare_held_other.jsonl", True), ("welfare_held_ordinary.jsonl", False)), "form"),
     ("hate with contrast pairs", (("harms_hate_held.jsonl", None),), "form"),
     ("requests to assistants", (("harms_prompts_held.jsonl", None),), "prompt"),
+    ("first person, by another writer", (("independent_held_first_person.jsonl", None),), "form"),
+    ("other welfare, by another writer", (("independent_held_other.jsonl", None),), "form"),
+    ("exam questions and homework", (("independent_held_exam.jsonl", False),), "search"),
+    ("requests, by another writer", (("independent_held_prompts.jsonl", None),), "prompt"),
 )
 """Name, files with what holds for all of their texts, and the context of texts that name none."""
 _CONTEXTS = {"search": "search", "form": "typed", "page": "page", "prompt": "ai"}

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from rules.model import corpora
 from rules.model.examples import examples
 from rules.model.features import Buckets, buckets
-from rules.model.heads import EXTREMISM_AS
 from rules.model.reading import reading
 
-FOLDS = 3
+FOLDS = 5
 _ANSWERS_OF = 3
 """Of the long medical answers one in so many is learned from."""
 
@@ -23,9 +22,9 @@ class Item(NamedTuple):
 
     text: str
     source: str
-    """`post`, `forum`, `talk page`, `benign`, or `example`."""
+    """`post`, `forum`, `talk page`, `benign`, `example` (from a template) or `written` (as it stands)."""
     theme: str
-    """For examples their theme; else `yes` or `no`, and `hate` for posts labelled as hateful."""
+    """For examples and written texts their theme; else `yes` or `no`, and `hate` for posts labelled as hateful."""
     fold: int
 
 
@@ -40,8 +39,7 @@ def corpus(data: Path, seed: int) -> list[Item]:
             if name != "medquad answers" or fold_of(one.text, _ANSWERS_OF) == 0:
                 items.append(Item(one.text, "benign", "no", fold))
     for example in examples(seed):
-        theme = EXTREMISM_AS if example.theme == "extremism" else example.theme
-        items.append(Item(example.text, "example", theme, fold_of(example.template)))
+        items.append(Item(example.text, "written" if example.whole else "example", example.theme, fold_of(example.template)))
     return items
 
 

@@ -1,4 +1,4 @@
-"""Examples that the project writes: templates with choices, filled in by a seeded generator."""
+"""Examples that the project writes: whole texts, and templates with choices that a seeded generator fills in."""
 
 import random
 import tomllib
@@ -16,10 +16,16 @@ class Example(NamedTuple):
     theme: str
     template: str
     """What it was made from: examples of one template stay in one fold."""
+    whole: bool = False
+    """True for a text that somebody wrote as it stands."""
 
 
 def examples(seed: int) -> list[Example]:
-    """Return every example, the same ones for the same seed; texts don't repeat within a theme."""
+    """Return every example, the same ones for the same seed; texts don't repeat within a theme.
+
+    Files of templates are TOML; those of whole texts have one in a line, its theme before a tab. Raises `ValueError` with the
+    line that has no theme.
+    """
     chance = random.Random(seed)  # noqa: S311 - examples, no secrets
     found: dict[tuple[str, str], Example] = {}
     for path in sorted(FOLDER.iterdir(), key=lambda one: one.name):
@@ -28,6 +34,12 @@ def examples(seed: int) -> list[Example]:
             for one in table["sets"]:
                 for example in _of_set(one, table.get("lists", {}), chance):
                     found.setdefault((example.theme, example.text), example)
+        elif path.name.endswith(".tsv"):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                theme, tab, text = line.partition("\t")
+                if not tab or not text.strip():
+                    raise ValueError(f"{path.name}:{number}: a line is a theme, a tab and a text.")
+                found.setdefault((theme, text), Example(text, theme, text, whole=True))
     return list(found.values())
 
 

@@ -17,6 +17,8 @@ BITS = 18
 """Letter n-grams have 2^18 buckets and word n-grams 2^18 further ones; features that share a bucket share its weight."""
 LETTER_BUCKETS = 1 << BITS
 BUCKETS = 2 * LETTER_BUCKETS
+NAME_BUCKETS = 1 << 15
+"""Buckets of words where only names of themes are told apart."""
 LETTERS = (3, 4, 5)
 """Lengths of letter n-grams, spaces between words included."""
 _MOST = 2_048

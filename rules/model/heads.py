@@ -24,14 +24,29 @@ EXPERTS = (
 """Each learned from real texts of one kind, and counts as far as a text is of that kind: a word that marks an insult in a post is
 quite ordinary in a forum."""
 
-THEMES = (
-    Head("hate", "hate"), Head("abuse", "bullying"), Head("bullying", "bullying"),
-    Head("self-harm", "self-harm"), Head("suicide", "suicide"),
-    Head("eating-disorders", "eating-disorders"), Head("grooming", "grooming"), Head("violence", "violence"), Head("hacking", "hacking"),
-    Head("drugs", "drugs"), Head("sexual", "pornography"),
-)  # fmt: skip
-"""Learned from examples that the project writes; they count in every kind of text."""
+WELFARE, REQUEST = "welfare", "request"
+THEMES = (Head("hate", "hate"), Head("abuse", "bullying"), Head(WELFARE, ""), Head(REQUEST, ""))
+"""Learned from examples that the project writes; they count in every kind of text. The last two see that an adult should hear of a
+text, and leave it to `NAMES` what it is about: together many themes have enough examples, each alone has not."""
 
 HEADS = (*KINDS, *EXPERTS, *THEMES)
-EXTREMISM_AS = "violence"
-"""Examples of extremism teach this head: they are too few for one of their own."""
+
+NAMES: dict[str, dict[str, tuple[str, ...]]] = {
+    WELFARE: {
+        "suicide": ("suicide", "worried-friend"), "self-harm": ("self-harm",), "eating-disorders": ("eating-disorders",),
+        "grooming": ("grooming",), "bullying": ("bullying",), "help-seeking": ("home", "help"),
+    },
+    REQUEST: {
+        "violence": ("violence", "weapons", "threat", "cruelty"), "extremism": ("extremism",), "drugs": ("drugs",),
+        "hacking": ("hacking", "crime"), "filter-bypass": ("bypass",), "vawg": ("control", "image-abuse"), "hate": ("hate",),
+        "pornography": ("sexual",), "gambling": ("gambling",), "challenges": ("challenges",),
+    },
+}  # fmt: skip
+"""By head, the categories that it may name, each with the themes of the examples that belong to it."""
+NAMED = tuple((head, category) for head, categories in NAMES.items() for category in categories)
+"""Columns of the table of names."""
+
+
+def themes_of(head: str) -> list[str]:
+    """Return the themes of the examples of which a head of `NAMES` is to hear."""
+    return [theme for themes in NAMES[head].values() for theme in themes]

@@ -3,15 +3,16 @@
 import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.model.features import BUCKETS, buckets, named
+from rules.model.features import BUCKETS, LETTER_BUCKETS, NAME_BUCKETS, buckets, named
 from rules.model.glance import Glance
-from rules.model.heads import EXPERTS, HEADS, KINDS, THEMES
+from rules.model.heads import EXPERTS, HEADS, KINDS, NAMED, THEMES
+from rules.model.kinds import heard, margins
 from rules.model.reading import reading
 
 FOLDER = Path(__file__).parent
@@ -19,15 +20,10 @@ CONTEXTS = ("search", "form", "prompt")
 """Where the model reads: words that people type. Pages are left to the keyword sets."""
 JUDGED = (*EXPERTS, *THEMES)
 """Heads that can make a person hear of a text."""
-_SHARPNESS = 2.0
-"""How surely a text is taken for the kind that it looks most like."""
-_KIND_COUNTS = np.array([3.0, 0.5, 1.0])
-"""How much it counts against each expert that a text is of another kind; chosen on held-out texts."""
-_THEMES_COUNT = 1.5
-_MOSTLY = 0.7
-_ROUNDING = 1e-4
-HARMLESS_IN_KIND = 0.7
-"""Margin below every limit at which a post, forum text or talk page counts as harmless: of those the model has learned from real texts."""
+_TYPED = "form"
+"""The context by whose limits a text is found harmless: those for searches are stricter."""
+_MOSTLY = 0.5
+"""Share of plain text below which a text counts as of a kind that the model has learned from real texts, harmless ones among them."""
 MAX_REASONS = 4
 _FEWEST = 2
 """Words that a text needs: of one word alone the keyword sets know all that there is to know."""
@@ -43,8 +39,10 @@ class Facts(msgspec.Struct, frozen=True):
     """By context, by head: the score from which a person should hear of it."""
     sureness: dict[str, tuple[float, float]]
     """By head: slope and start of the line from score to log odds."""
+    kinds: tuple[tuple[float, ...], ...]
+    """By kind, as the experts are weighed: a weight for each kind's score, and a start."""
     harmless: float
-    """Margin below every limit at which plain text counts as surely harmless."""
+    """Margin below every theme's limit at which plain text counts as surely harmless."""
     made: dict[str, object] = {}
     """Seed, data and scores of the training; nothing that the reader uses."""
 
@@ -72,19 +70,27 @@ _NO_OPINION = Opinion((), False)
 class TextModel:
     """Weights of every head; `read` changes nothing and may be called from any thread."""
 
-    def __init__(self, table: NDArray[np.int8], facts: Facts, glance: Glance | None = None) -> None:
-        """Take the table of weights, one row a bucket and one column a head, of which nothing is copied.
+    def __init__(self, table: NDArray[np.int8], names: NDArray[np.int8], facts: Facts, glance: Glance | None = None) -> None:
+        """Take the table of weights, one row a bucket and one column a head, and that of names; nothing is copied.
 
         Without a `glance` every search is read.
         """
-        if table.shape != (BUCKETS, len(HEADS)) or table.dtype != np.int8 or facts.heads != tuple(head.name for head in HEADS):
+        shapes = (BUCKETS, len(HEADS)), (NAME_BUCKETS, len(NAMED))
+        if (
+            (table.shape, names.shape) != shapes
+            or table.dtype != np.int8
+            or facts.heads != tuple(head.name for head in HEADS)
+            or [len(row) for row in facts.kinds] != [len(KINDS) + 1] * len(KINDS)
+        ):
             raise ValueError("The text model is of another version of Schoolgate; train it anew with `python -m rules.model.train`.")
         self.facts = facts
         self._glance = glance
         # A plain view: each use of a mapped file's own kind of array costs microseconds more.
         self._table = np.asarray(table)
+        self._names = np.asarray(names)
         self._scale = np.array(facts.scale, dtype=np.float64)
         self._bias = np.array(facts.bias, dtype=np.float64)
+        self._kinds = np.array(facts.kinds, dtype=np.float64)
         self._limits = {context: np.array([limits.get(head.name, math.inf) for head in JUDGED]) for context, limits in facts.limits.items()}
 
     @classmethod
@@ -93,26 +99,31 @@ class TextModel:
         try:
             facts = msgspec.json.decode((folder / "model.json").read_bytes(), type=Facts)
             table = np.load(folder / "model.npy", mmap_mode="r", allow_pickle=False)
+            names = np.load(folder / "names.npy", mmap_mode="r", allow_pickle=False)
             glance = Glance.load(folder / "glance.json")
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise ValueError(f"The text model in {folder} can't be read: {error}. Install Schoolgate again, or train the model.") from None
-        return cls(table, facts, glance)
+        return cls(table, names, facts, glance)
 
     def scores(self, plain: str) -> NDArray[np.float64] | None:
         """Return the score of each head, in the order of `HEADS`, for a reading; None if it has too few words to say anything."""
-        if plain.count(" ") <= _FEWEST:
+        spaces = plain.count(" ")
+        if spaces <= _FEWEST:
             return None
         found, letters = buckets(plain)
         counts = np.empty(len(found), dtype=np.float32)
         counts[:letters] = 1 / math.sqrt(max(letters, 1))
         counts[letters:] = 1 / math.sqrt(max(len(found) - letters, 1))
         result: NDArray[np.float64] = counts @ self._table.take(found, axis=0).astype(np.float32) * self._scale + self._bias
-        return result
+        return heard(result, spaces)
 
     def margin(self, plain: str, context: str) -> float:
         """Return by how much a reading goes beyond the limit of the head that speaks most; below 0 where none speaks."""
         scores = self.scores(plain)
-        return float((in_kind(scores)[0] - self._limits[context]).max()) if scores is not None else -math.inf
+        if scores is None:
+            return -math.inf
+        found = margins(scores, self._limits[context], self._kinds)
+        return max(float(found.experts.max()), float(found.themes.max()))
 
     def read(self, text: str, context: str, *, also_harmless: bool = True) -> Opinion:
         """Return what the model makes of a text that was typed in a context of `CONTEXTS`.
@@ -128,20 +139,22 @@ class TextModel:
         scores = self.scores(plain)
         if scores is None:
             return _NO_OPINION
-        if not also_harmless and (scores[len(KINDS) :] - limits).max() <= -_ROUNDING:
+        if not also_harmless and (scores[len(KINDS) :] - limits).max() <= 0:
             # The kind of a text only ever counts against a head.
             return _NO_OPINION
-        judged, as_plain = in_kind(scores)
-        margins = judged - limits
-        if margins.max() <= 0:
-            return Opinion((), bool(margins.max() < -(self.facts.harmless if as_plain > _MOSTLY else HARMLESS_IN_KIND)))
+        found = margins(scores, limits, self._kinds)
+        over = np.concatenate((found.experts, found.themes))
+        if over.max() <= 0:
+            return Opinion((), also_harmless and self._harmless(scores))
         best: dict[str, Finding] = {}
-        for place in np.flatnonzero(margins > 0).tolist():
+        for place in np.flatnonzero(over > 0).tolist():
             head = JUDGED[place]
-            finding = Finding(head.category, head.name, self._probability(head.name, float(judged[place])))
-            known = best.get(head.category)
+            category = head.category or self._name(head.name, plain)
+            score = scores[len(KINDS) + place] if place < len(EXPERTS) else over[place] + limits[place]
+            finding = Finding(category, head.name, self._probability(head.name, float(score)))
+            known = best.get(category)
             if known is None or finding.probability > known.probability:
-                best[head.category] = finding
+                best[category] = finding
         return Opinion(tuple(sorted(best.values(), key=lambda one: -one.probability)), False)
 
     def reasons(self, text: str, head: str) -> tuple[str, ...]:
@@ -158,25 +171,22 @@ class TextModel:
         names = named(plain, {int(found[place]) for place in order})
         return tuple(names[int(found[place])] for place in order)
 
+    def _name(self, head: str, plain: str) -> str:
+        """Return the category that the words of a reading speak for, of those that a head may name."""
+        found, letters = buckets(plain)
+        total = self._names.take((found[letters:] - LETTER_BUCKETS) % NAME_BUCKETS, axis=0).sum(axis=0, dtype=np.int32).tolist()
+        return max((weight, category) for (of, category), weight in zip(NAMED, total, strict=True) if of == head)[1]
+
+    def _harmless(self, scores: NDArray[np.float64]) -> bool:
+        """Return whether nothing is to be seen in a text: of a kind that the model knows well, or else far from every theme."""
+        found = margins(scores, self._limits[_TYPED], self._kinds)
+        if found.plain < _MOSTLY:
+            return bool(found.experts.max() <= 0 and found.themes.max() <= 0)
+        return bool(found.themes.max() < -self.facts.harmless)
+
     def _probability(self, head: str, score: float) -> float:
         slope, start = self.facts.sureness[head]
         return 1 / (1 + math.exp(-max(-30.0, min(30.0, slope * score + start))))
-
-
-def in_kind(scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], Any]:
-    """Return the scores of `JUDGED` as they count in the kind of text that each is, and how much each is plain text (0 to 1).
-
-    Takes one text or, as rows, many. An expert counts less the less a text is of its kind; a theme less in posts, forums
-    and talk pages, for which there are experts.
-    """
-    kinds = scores[..., : len(KINDS)] - scores[..., : len(KINDS)].max(axis=-1, keepdims=True)
-    shares = np.exp(_SHARPNESS * kinds)
-    shares /= shares.sum(axis=-1, keepdims=True)
-    judged = scores[..., len(KINDS) :].copy()
-    judged[..., : len(EXPERTS)] += _KIND_COUNTS * np.log(shares[..., : len(EXPERTS)] + 1e-6)
-    plain = shares[..., len(KINDS) - 1]
-    judged[..., len(EXPERTS) :] += (_THEMES_COUNT * (plain - 1))[..., None]
-    return judged, plain
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,8 @@
 """Trains the text model: `uv run python -m rules.model.train`, from the data beside the repository and the project's examples.
 
-Writes `model.npy` (weights), `model.json` (limits, and how it was made: seed, data, held-out scores) and `glance.json` (which
-searches are read) into this package. The same data, seed and library versions give the same files. Takes some minutes and about 2 GB.
+Writes `model.npy` and `names.npy` (weights), `model.json` (limits, and how it was made: seed, data, held-out scores) and
+`glance.json` (which searches are read) into this package. The same data, seed and library versions give the same files. Takes
+some minutes and about 2 GB.
 """
 
 import argparse
@@ -21,8 +22,10 @@ from rules.model.fit import Weights, fit, scaled, scores
 from rules.model.glance import Glance
 from rules.model.glancing import fit_glance
 from rules.model.heads import HEADS
+from rules.model.kinds import heard, margins
 from rules.model.limits import Limits, choose
-from rules.model.reader import FOLDER, JUDGED, Facts, TextModel, in_kind
+from rules.model.reader import FOLDER, JUDGED, Facts, TextModel
+from rules.model.reading import reading
 
 SEED = 20261122
 
@@ -50,7 +53,9 @@ def folds(data: Path, seed: int = SEED) -> tuple[Folds, Weights]:
         mine = np.flatnonzero(fold == number)
         held_out[mine] = scores(weights[-1], _part(matrix, mine))
     whole = fit(items, rows, rarity, np.ones(len(items), dtype=np.bool_), seed)
-    tuning = scores(whole, features(corpora.tuning())).astype(np.float64)
+    held_out = heard(held_out, [reading(item.text).count(" ") for item in items])
+    harmless = corpora.tuning()
+    tuning = heard(scores(whole, features(harmless)).astype(np.float64), [reading(text).count(" ") for text in harmless])
     return Folds(items, weights, held_out, choose(items, held_out, tuning, seed)), whole
 
 
@@ -58,27 +63,29 @@ def model_of(weights: Weights, limits: Limits, made: dict[str, Any] | None = Non
     """Put weights and limits together as the reader uses them."""
     facts = Facts(
         tuple(head.name for head in HEADS), tuple(weights.scale.tolist()), tuple(weights.bias.tolist()),
-        limits.limits, limits.sureness, limits.harmless, made or {},
+        limits.limits, limits.sureness, tuple(map(tuple, limits.kinds.tolist())), limits.harmless, made or {},
     )  # fmt: skip
-    return TextModel(weights.table, facts)
+    return TextModel(weights.table, weights.names, facts)
 
 
 def report(found: Folds) -> dict[str, dict[str, float]]:
     """Return, by source and theme, the share of held-out texts of which a person would hear by the model alone."""
     limits = np.array([found.limits.limits["form"][head.name] for head in JUDGED])
-    over = (in_kind(found.scores)[0] > limits).any(axis=1)
+    margin = margins(found.scores, limits, found.limits.kinds)
+    over = (margin.experts > 0).any(axis=1) | (margin.themes > 0).any(axis=1)
     heard: dict[str, dict[str, list[bool]]] = {}
     for item, one in zip(found.items, over.tolist(), strict=True):
         heard.setdefault(item.source, {}).setdefault(item.theme, []).append(one)
     return {source: {theme: round(float(np.mean(all_of)), 5) for theme, all_of in themes.items()} for source, themes in heard.items()}
 
 
-def write(folder: Path, model: TextModel, table: NDArray[np.int8], glance: Glance) -> None:
+def write(folder: Path, model: TextModel, weights: Weights, glance: Glance) -> None:
     """Put the files in place by renaming: processes that have the old ones mapped keep them."""
-    np.save(folder / ".model.npy", table)
+    np.save(folder / ".model.npy", weights.table)
+    np.save(folder / ".names.npy", weights.names)
     for name, value in (("model", model.facts), ("glance", glance)):
         (folder / f".{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(value)) + b"\n")
-    for name in ("model.npy", "model.json", "glance.json"):
+    for name in ("model.npy", "names.npy", "model.json", "glance.json"):
         (folder / f".{name}").replace(folder / name)
 
 
@@ -102,7 +109,7 @@ def main() -> int:
     }  # fmt: skip
     model = model_of(whole, found.limits, made)
     searches = [one.text for one in corpora.searches(options.data)]
-    write(options.out, model, whole.table, fit_glance(model, found.items, searches, options.seed))
+    write(options.out, model, whole, fit_glance(model, found.items, searches, options.seed))
     for source, themes in heard.items():
         for theme, share in themes.items():
             sys.stdout.write(f"{source:10} {theme:18} {share:8.2%}\n")

@@ -1,0 +1,72 @@
+"""What kind of text each is, and what the experts of all kinds say together. Needs NumPy and nothing else."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rules.model.heads import EXPERTS, HEADS, KINDS, NAMES, THEMES
+
+type Scores = NDArray[np.float64]
+
+_WIDE = [HEADS.index(head) for head in THEMES if head.name in NAMES]
+_WIDE_FEWEST = 5
+"""Words that a text needs before a head of `NAMES` has a say: of fewer the keyword sets know more."""
+_SILENT = -20.0
+_SHARPNESS = 2.0
+"""How surely a text is taken for the kind that it looks most like, where themes are weighed."""
+_THEMES_COUNT = np.array([0.0 if head.name in NAMES else 1.5 for head in THEMES])
+"""How much less each theme counts in posts, forums and talk pages, for which there are experts; what a child tells of itself, or asks
+for, no expert knows."""
+_PLAINLY = 0.8
+"""Share from which a text is plain and nothing else: experts don't speak there."""
+_PLAIN_COUNTS = 3.0
+"""How much speaks against the experts in a plain text."""
+_STEPS = np.array([2.0, 1.3, 2.0])
+"""What one step of each expert's score counts where experts speak together; chosen on held-out texts, as are the others."""
+
+
+class Margins(NamedTuple):
+    """By how much a text goes beyond the limits; of one text, or of many as rows."""
+
+    experts: Scores
+    """Above 0 only for the expert that says most, and only where the experts together are sure enough."""
+    themes: Scores
+    plain: Any
+    """How much the text is neither post nor forum nor talk page, from 0 to 1."""
+
+
+def shares(values: Scores) -> Scores:
+    """Return how much each text is of each kind: positive numbers that add up to 1 in each row."""
+    found = np.exp(values - values.max(axis=-1, keepdims=True))
+    found /= found.sum(axis=-1, keepdims=True)
+    return found
+
+
+def heard(scores: Scores, spaces: Any) -> Scores:
+    """Return scores in which the heads of `NAMES` are silent for short texts; `spaces` are those of the reading: words and one."""
+    scores[..., _WIDE] = np.where(np.asarray(spaces)[..., None] > _WIDE_FEWEST, scores[..., _WIDE], _SILENT)
+    return scores
+
+
+def themes_in_kind(scores: Scores) -> tuple[Scores, Any]:
+    """Return the themes' scores as they count in the kind of text that each is, and how much each is plain text."""
+    plain = shares(_SHARPNESS * scores[..., : len(KINDS)])[..., len(KINDS) - 1]
+    themes = scores[..., len(KINDS) + len(EXPERTS) :] + _THEMES_COUNT * (plain - 1)[..., None]
+    return themes, plain
+
+
+def margins(scores: Scores, limits: Scores, weights: Scores) -> Margins:
+    """Weigh the scores of all heads against the limits of experts and themes.
+
+    An expert is believed as far as the text is of its kind: their margins are averaged by these shares, which `weights`
+    give (a row a kind: one weight for each kind's score, then a start), and what is plain text speaks against them.
+    """
+    themes, plain = themes_in_kind(scores)
+    own = shares(scores[..., : len(KINDS)] @ weights[:, :-1].T + weights[:, -1])
+    said = own[..., : len(EXPERTS)] * _STEPS * (scores[..., len(KINDS) : len(KINDS) + len(EXPERTS)] - limits[: len(EXPERTS)])
+    only = plain > _PLAINLY
+    together = np.where(only, -_PLAIN_COUNTS, said.sum(axis=-1) - _PLAIN_COUNTS * own[..., len(KINDS) - 1])[..., None]
+    first = said.argmax(axis=-1)[..., None] == np.arange(len(EXPERTS))
+    experts = np.where(first, together, np.minimum(together, 0.0))
+    return Margins(experts, themes - limits[len(EXPERTS) :], np.where(only, 1.0, own[..., len(KINDS) - 1]))
