@@ -123,11 +123,13 @@ def _multipart(body: bytes, media_type: str) -> Iterator[tuple[str, str]]:
             continue
         head = part[: gap.start()]
         name = _MULTIPART_NAME.search(head)
-        # An uploaded file is not typed.
-        if _MULTIPART_FILE.search(head) is None and _PART_TYPE.search(head) is None:
+        # An uploaded file is not typed. "blob" is the name that browsers give to what a script put together itself.
+        file = _MULTIPART_FILE.search(head)
+        if (file is None or _SCRIPT_PART.match(head, file.end()) is not None) and _PART_TYPE.search(head) is None:
             yield _text(name[1] or name[2] or b"") if name is not None else "", _text(part[gap.end() :].removesuffix(b"\r\n"))
 
 
+_SCRIPT_PART = re.compile(rb'"?blob"?\s*(?:$|[;\r\n])')
 _PART_TYPE = re.compile(rb"content-type:\s*(?:image|audio|video|font|application/(?:pdf|zip|octet-stream))", re.IGNORECASE)
 
 

@@ -155,6 +155,12 @@ def test_parts_of_a_mail_upload_are_read_and_its_pictures_are_not() -> None:
     assert texts(body, "multipart/related; boundary=B") == ["hello you", "good day"]
 
 
+def test_what_a_script_put_together_is_read_though_browsers_call_it_a_file() -> None:
+    head = b'--B\r\nContent-Disposition: form-data; name="body"; filename="%s"\r\nContent-Type: application/json\r\n\r\n'
+    for name, found in ((b"blob", ["hello you"]), (b"blobs.json", []), (b"my blob", [])):
+        assert texts(head % name + b'{"text": "hello you"}\r\n--B--', "multipart/form-data; boundary=B") == found
+
+
 def test_emoji_are_words_and_signs_are_not() -> None:
     assert texts(urlencode({"a": "\U0001f52a\U0001f52a", "b": "!?!", "c": "12:30", "d": "杀了"}).encode(), FORM) == ["🔪🔪", "杀了"]
 
