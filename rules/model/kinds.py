@@ -15,9 +15,8 @@ _WIDE_FEWEST = 5
 _SILENT = -20.0
 _SHARPNESS = 2.0
 """How surely a text is taken for the kind that it looks most like, where themes are weighed."""
-_THEMES_COUNT = np.array([0.0 if head.name in NAMES else 1.5 for head in THEMES])
-"""How much less each theme counts in posts, forums and talk pages, for which there are experts; what a child tells of itself, or asks
-for, no expert knows."""
+_THEMES_COUNT = 1.5
+"""How much less a theme counts in posts, forums and talk pages, for which there are experts."""
 _PLAINLY = 0.8
 """Share from which a text is plain and nothing else: experts don't speak there."""
 _PLAIN_COUNTS = 3.0
@@ -52,7 +51,7 @@ def heard(scores: Scores, spaces: Any) -> Scores:
 def themes_in_kind(scores: Scores) -> tuple[Scores, Any]:
     """Return the themes' scores as they count in the kind of text that each is, and how much each is plain text."""
     plain = shares(_SHARPNESS * scores[..., : len(KINDS)])[..., len(KINDS) - 1]
-    themes = scores[..., len(KINDS) + len(EXPERTS) :] + _THEMES_COUNT * (plain - 1)[..., None]
+    themes = scores[..., len(KINDS) + len(EXPERTS) :] + (_THEMES_COUNT * (plain - 1))[..., None]
     return themes, plain
 
 

@@ -12,7 +12,7 @@ from rules.model.kinds import margins, themes_in_kind
 
 type Scores = NDArray[np.float64]
 
-EXPERT_ALARMS = {"offence": ("post", 0.019), "sexism": ("forum", 0.075), "toxicity": ("talk page", 0.034)}
+EXPERT_ALARMS = {"offence": ("post", 0.019), "sexism": ("forum", 0.080), "toxicity": ("talk page", 0.0375)}
 """Share of the harmless texts of its kind at which the experts may speak; with the keyword sets' alarms, which the experts can't take
 away, this comes to 3, 10 and 5 %."""
 BENIGN_ALARMS = 0.00005
@@ -25,7 +25,7 @@ LOOK_ALIKES = {"hate": 0.22}
 """Share of written look-alikes at which a theme may speak; 1 % for the others."""
 OTHER_KINDS = {"hate": 0.006}
 """Share of real posts and comments labelled as harmless at which a theme may speak; 0.2 % for the others."""
-WIDE_ALARMS = {"benign": 0.0005, "post": 0.012, "forum": 0.012, "talk page": 0.012}
+WIDE_ALARMS = {"benign": 0.0004, "post": 0.006, "forum": 0.004, "talk page": 0.002}
 """Share of texts at which a head of `NAMES` may speak: ordinary prose, and the harmless of each real site. Written ordinary texts say
 nothing here: each is the twin of a harmful one, and far nearer to it than what the young write."""
 KIND_SHARPNESS = 0.5
