@@ -40,6 +40,10 @@ _SIGNS = "".join(re.escape(sign) for sign in (*_LEET, *_EITHER))
 _TOKEN = re.compile(rf"(?:[^\W_]|[{_SIGNS}])+")
 _MIXED = re.compile(r"[a-zA-Z][!+(]*[0-9@$\u20ac|]|[0-9@$\u20ac|][a-zA-Z]|[a-zA-Z][!+(]+[a-zA-Z]")
 """Signs among letters; a mark at the end of a word is only a mark."""
+_NUMBERS = re.compile(
+    r"\b(?:[0-9]+(?:st|nd|rd|th|s|am|pm|mm|cm|m|km|mg|g|kg|ml|l|k|x|p|d|gb|mb|hz)|[a-z]{1,2}[0-9]{3,})\b|\((?:s|n|es)\)", re.IGNORECASE
+)
+"""Numbers with their endings, models and plurals, in which nobody hides a word: "23rd", "1500s", "f150", "sugar(s)"."""
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}", re.IGNORECASE)
 _WORD = re.compile(r"[^\W_]+")
 _RUN = 3
@@ -89,7 +93,7 @@ def signs_of(text: str, plain: str) -> Signs:
         return Signs(False, False, False)
     return Signs(
         _ALONE.search(plain) is not None,
-        _SIGN.search(text) is not None and _MIXED.search(text) is not None,
+        _SIGN.search(text) is not None and _MIXED.search(text) is not None and _MIXED.search(_NUMBERS.sub(" ", text)) is not None,
         _THREE.search(plain) is not None,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.disguises import readings, undisguised
+from rules.disguises import readings, signs_of, undisguised
 from rules.keywords import KeywordMatcher
 from rules.keywords.frozen import freeze, thaw
 from rules.keywords.patterns import PatternError, expand, pattern, patterns_of
@@ -174,3 +174,15 @@ def test_the_quick_way_to_patterns_gives_what_the_plain_way_gives(text: str) -> 
     except PatternError:
         return
     assert list(dict.fromkeys(plainly)) == list(dict.fromkeys(patterns_of(text)))
+
+
+@pytest.mark.parametrize(
+    "text", ["on the 23rd", "in the 1500s", "a ford f150", "10m air pistol", "simple sugar(s)", "at 9am", "5kg of flour"]
+)
+def test_numbers_with_endings_hide_no_word(text: str) -> None:
+    assert not any(signs_of(text, words(text)))
+
+
+@pytest.mark.parametrize("text", ["k1ll them", "you a55", "5uicide", "i h8 u", "f4t", "k!ll", "m0l3st", "the 23rd k1ll"])
+def test_signs_among_letters_are_seen(text: str) -> None:
+    assert signs_of(text, words(text)).mixed
