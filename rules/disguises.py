@@ -8,6 +8,7 @@ where most of the text is disguised.
 import itertools
 import re
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import NamedTuple
 
 from rules.normalise import positions, words
@@ -90,12 +91,23 @@ class Signs(NamedTuple):
 def signs_of(text: str, plain: str) -> Signs:
     """Look for disguises; `plain` is `words(text)`, in which most texts show at once that they have none."""
     if len(text) > LONGEST:
-        return Signs(False, False, False)
+        return _NO_SIGNS
+    # Keyword sets and model ask for the signs of one search in turn.
+    return _signs_again(text, plain) if len(text) <= _SHORT else _signs(text, plain)
+
+
+def _signs(text: str, plain: str) -> Signs:
     return Signs(
         _ALONE.search(plain) is not None,
         _SIGN.search(text) is not None and _MIXED.search(text) is not None and _MIXED.search(_NUMBERS.sub(" ", text)) is not None,
         _THREE.search(plain) is not None,
     )
+
+
+_NO_SIGNS = Signs(False, False, False)
+_SHORT = 256
+"""Characters up to which the signs of the last few texts are kept."""
+_signs_again = lru_cache(maxsize=8)(_signs)
 
 
 def readings(text: str, plain: str, known: Collection[str] = ()) -> Iterator[Reading]:

@@ -3,6 +3,7 @@
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 import numpy as np
 
@@ -15,6 +16,8 @@ _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]
 _JSON_ESCAPE = re.compile(r"(?:\\u[0-9a-fA-F]{4})+")
 _CODED = re.compile(f"{_ESCAPED_BYTES.pattern}|{_ENTITY.pattern}|{_JSON_ESCAPE.pattern}")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+_SHORT = 256
+"""Characters up to which the words of the last few texts are kept."""
 _LONG = 2_000
 """Characters from which joining word by word is slower than another pass."""
 _STRETCH = 2_000
@@ -88,10 +91,18 @@ def words(text: str) -> str:
 
     Percent, HTML and JSON escapes inside the text are undone once, as a search box or an address may carry them.
     """
+    # Keyword sets, disguises and model ask for the words of one search in turn.
+    return _words_again(text) if len(text) <= _SHORT else _words(text)
+
+
+def _words(text: str) -> str:
     if ("%" in text or "&" in text or "\\" in text) and _CODED.search(text) is not None:
         text = _CODED.sub(_decoded, text)
     plain = fold(text)
     return _joined(plain) if len(plain) > _LONG else f" {' '.join(plain.split())} "
+
+
+_words_again = lru_cache(maxsize=8)(_words)
 
 
 def own_script(text: str) -> str:

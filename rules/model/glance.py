@@ -22,5 +22,5 @@ class Glance(msgspec.Struct, frozen=True):
 
     def may_matter(self, plain: str) -> bool:
         """Return whether the model should read a text, given as `rules.model.reading.reading` has it."""
-        weight = self.words.get
-        return self.start + sum([weight(word, 0.0) for word in set(plain.split())]) > 0
+        words = self.words
+        return self.start + sum([words[word] for word in words.keys() & set(plain.split())]) > 0
