@@ -76,7 +76,7 @@ def test_a_list_is_fetched_into_force_and_the_next_time_only_asked_about(publish
     ("format_", "body"),
     [
         ("hosts", f"0.0.0.0 {SECRET}-7.test\n".encode()), ("sha256", hashlib.sha256(f"{SECRET}-7.test/".encode()).hexdigest().encode()),
-        ("plain", gzip.compress(f"https://{SECRET}-7.test/page\r\n".encode())),
+        ("plain", gzip.compress(f"https://{SECRET}-7.test/page\r\n".encode(), mtime=0)),
     ],
 )  # fmt: skip
 def test_every_format_of_a_publisher_is_read_packed_or_not(publisher, database, tmp_path, ann, place, format_, body):
@@ -193,7 +193,7 @@ def no_header(handler: BaseHTTPRequestHandler) -> None:
 
 
 def packed_and_cut(handler: BaseHTTPRequestHandler) -> None:
-    body = gzip.compress(BODY)[:-20]
+    body = gzip.compress(BODY, mtime=0)[:-20]
     handler.send_response(200)
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
