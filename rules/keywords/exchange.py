@@ -116,7 +116,7 @@ def read_csv(data: bytes, reading: Reading) -> Imported:
 
     Lines that can't be used are refused one by one, with their numbers; the others count.
     """
-    text, encoding = _decoded(data)
+    text, encoding = decoded(data)
     delimiter, head, names = _head(text)
     columns = [_KNOWN.get(cells.folded(name).replace(" ", "")) for name in names]
     for column in set(columns) - {None}:
@@ -172,10 +172,11 @@ def _entry(values: Mapping[str, str], line: int, last: int, reading: Reading) ->
         lowers=cells.lowering(lowers, action), stops=cells.flag(values.get("stops", "").strip() or "yes", "stops"),
         note=cells.plain(values.get("note", "")),
     )  # fmt: skip
-    return Entry(_category(values.get("category", ""), reading), phrase, line)
+    return Entry(category_of(values.get("category", ""), reading), phrase, line)
 
 
-def _category(cell: str, reading: Reading) -> str:
+def category_of(cell: str, reading: Reading) -> str:
+    """Return the policy's category that a cell means; raises `CellError`."""
     name = cells.plain(cell)
     if not name:
         if reading.category is None:
@@ -192,7 +193,8 @@ def _same(entry: Entry) -> object:
     return entry.category, " ".join(phrase.text.casefold().split()), phrase.contexts, phrase.needs, phrase.unless
 
 
-def _decoded(data: bytes) -> tuple[str, str]:
+def decoded(data: bytes) -> tuple[str, str]:
+    """Return a file's text and its encoding; raises `ExchangeError`."""
     if len(data) > MOST_BYTES:
         raise ExchangeError(f"The file is larger than {MOST_BYTES // 1_000_000} MB; split it.")
     wide = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ""

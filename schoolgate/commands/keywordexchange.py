@@ -76,10 +76,10 @@ def import_(
     config: Config = None,
     json: Json = False,
 ) -> None:
-    """Read phrases from a CSV file of any spreadsheet into a keyword file, and show what last month's searches would have met.
+    """Read phrases from a CSV file of any spreadsheet, or a phrase list of e2guardian, into a keyword file.
 
-    Lines that can't be used are named with their numbers and left out. What an earlier import wrote into the same file is
-    replaced, and kept beside it; a file that somebody wrote by hand is never replaced.
+    Shows what last month's searches would have met. Lines that can't be used are named with their numbers and left out. What an
+    earlier import wrote into the same file is replaced, and kept beside it; a file that somebody wrote by hand is never replaced.
     """
     paths = firstrun.existing(paths_of(state))
     policy_file = config_of(paths, config)
@@ -125,14 +125,15 @@ def _read(
     data: bytes, source: Path, target: Path, ruleset: "Ruleset", category: str | None, pairs: list[str]
 ) -> "tuple[Imported, Written]":  # fmt: skip
     """Return what the table holds, and the keyword file that it becomes, with all lines that were refused on the way."""
-    from rules.keywords.exchange import ExchangeError, Reading, read_csv
+    from rules.keywords.exchange import ExchangeError, Reading
+    from rules.keywords.phraselist import read_exchanged
     from rules.keywords.writing import write_keyword_file
 
     names = keywording.category_names(ruleset, pairs)
     if category is not None and category not in ruleset.policy.categories:
         raise Problem(f'There is no category "{category}". The categories are: {", ".join(ruleset.policy.categories)}.')
     try:
-        found = read_csv(data, Reading(names, category))
+        found = read_exchanged(data, Reading(names, category))
     except ExchangeError as error:
         raise Problem(f"{source}: {error}") from None
     written = write_keyword_file(found.entries, str(target), source.name)
@@ -157,7 +158,7 @@ def _change(target: Path, new: "tuple[KeywordSet, ...]") -> dict[str, int]:
 def _tell(source: Path, found: "Imported", written: "Written", change: dict[str, int]) -> None:
     from rules.keywords.checking import Located, look_over
 
-    delimiter = {"\t": "tabs", ";": "semicolons", ",": "commas"}[found.delimiter]
+    delimiter = {"\t": "tabs", ";": "semicolons", ",": "commas", "<": "a phrase list of e2guardian"}[found.delimiter]
     terminal.say(f"{source.name}: {change['after']:,} phrases can be used ({found.encoding}, {delimiter}).")
     if found.ignored:
         terminal.say(f"  Nothing is made of the columns {', '.join(found.ignored)}.")

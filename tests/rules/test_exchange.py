@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rules.keywords.cells import folded
 from rules.keywords.exchange import COLUMNS, Entry, ExchangeError, Imported, Reading, entries_of, read_csv, write_csv
+from rules.keywords.phraselist import read_exchanged
 from rules.keywords.sets import KeywordSet, Phrase, phrase_fault
 from rules.keywords.writing import MARK, write_keyword_file
 from rules.kinds import CONTEXTS, TEXT_CONTEXTS
@@ -231,3 +232,27 @@ def test_a_set_of_the_policy_becomes_entries_of_its_category_only() -> None:
     assert [one.phrase.text for one in entries_of(sets, "drugs")] == ["get high"]
     assert len(list(entries_of(sets))) == 2
     assert write_csv([]).decode("utf-8-sig").strip() == ",".join(COLUMNS)
+
+
+def test_phrase_lists_of_e2guardian_become_phrases_for_pages() -> None:
+    text = """#listcategory: "bullying"
+.Include</lists/other>
+< loser ><40>
+<worth>,< nothing ><60>
+< get lost >
+<badword><-30>
+<a>,<b>,<c><50>
+<x><10%>
+nonsense
+"""
+    found = read_exchanged(text.encode(), EVERY)
+    assert [(one.line, one.phrase.text, one.phrase.weight, one.phrase.needs, one.phrase.contexts) for one in found.entries] == [
+        (3, "loser", 80, (), ("page",)), (4, "*worth*", 120, ("nothing",), ("page",)), (5, "get lost", 200, (), ("page",)),
+    ]  # fmt: skip
+    assert [one.line for one in found.refused] == [6, 7, 8, 9]
+    assert all(one.reason.endswith(".") for one in found.refused)
+
+
+def test_a_table_is_still_a_table() -> None:
+    data = b"phrase,category\nloser,bullying\n"
+    assert read_exchanged(data, EVERY) == read_csv(data, EVERY)
