@@ -28,7 +28,8 @@ def wilson(hits: int, of: int) -> Share:
     share, square = hits / of, _Z * _Z
     middle = (share + square / (2 * of)) / (1 + square / of)
     half = _Z / (1 + square / of) * math.sqrt(share * (1 - share) / of + square / (4 * of * of))
-    return Share(hits, of, max(0.0, middle - half), min(1.0, middle + half))
+    # The ends stand on the share itself for none and for all, which rounding misses by a hair.
+    return Share(hits, of, middle - half if hits else 0.0, middle + half if hits < of else 1.0)
 
 
 @dataclass(slots=True)

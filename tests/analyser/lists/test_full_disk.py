@@ -16,10 +16,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of a few megabytes."""
+    """A file system of a size of its own."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         pytest.skip(f"a file system of a given size can't be mounted here: {made.stderr.strip()}")
     yield folder
@@ -52,6 +52,6 @@ def test_a_load_on_a_full_disk_is_one_sentence_and_the_old_rules_serve_on(disk: 
     found = schoolgate(paths.root, "lists", "lookup", "--json", typed="http://www.roulette.example/\nhttp://host-number-7.example/\n")
     assert [line.count('"categories":["gambling"]') for line in found.stdout.splitlines()] == [1, 0]
 
-    subprocess.run(["mount", "-o", "remount,size=128m", str(disk)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=512m", str(disk)], check=True)
     again = schoolgate(paths.root, "lists", "load", "mine", str(big), "--format", "domains", "--category", "gambling")
     assert again.returncode == 0, again.stderr
