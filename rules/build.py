@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from rules.keywords import KeywordMatcher
-from rules.keywords.frozen import freeze
+from rules.keywords.frozen import freeze, of_this_version
 from rules.policy import Policy, load_policy
-from rules.ruleset import FORMAT, MANIFEST, PHRASES, FileFact, Manifest, Ruleset, RulesetError
+from rules.ruleset import FORMAT, KEYWORDS, MANIFEST, PHRASES, FileFact, Manifest, Ruleset, RulesetError
 
 KEPT = 5
 """Ruleset folders that stay, the current one among them."""
@@ -54,8 +54,8 @@ def _write(
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(mode=0o700)
     (draft / "policy.toml").write_bytes(policy_file.read_bytes())
-    (draft / "keywords.json").write_bytes(msgspec.json.encode(policy.keyword_sets))
-    _keep_compiled(draft / PHRASES, policy, previous)
+    (draft / KEYWORDS).write_bytes(msgspec.json.encode(policy.keyword_sets))
+    _keep_compiled(draft, policy, previous)
     for name in _LIST_FILES:
         if (lists_folder / name).exists():
             _link(lists_folder / name, draft / name)
@@ -68,17 +68,29 @@ def _write(
     _sync(draft)
 
 
-def _keep_compiled(target: Path, policy: Policy, previous: Ruleset | None) -> None:
-    """Write the compiled phrases, or link those of the ruleset before where the phrases are the same."""
-    if previous is not None and previous.folder is not None and previous.policy.keyword_sets == policy.keyword_sets:
-        known = previous.folder / PHRASES
-        if known.exists():
-            _link(known, target)
-            return
-        phrases = previous.keywords.phrases
-    else:
-        phrases = KeywordMatcher.build(policy.keyword_sets).phrases
-    target.write_bytes(freeze(phrases))
+def _keep_compiled(draft: Path, policy: Policy, previous: Ruleset | None) -> None:
+    """Link the compiled phrases of the ruleset that is current where the phrases are the same, else write them."""
+    known = _compiled_before(draft)
+    if known is not None:
+        _link(known, draft / PHRASES)
+        return
+    same = previous is not None and previous.policy.keyword_sets == policy.keyword_sets
+    phrases = previous.keywords.phrases if previous is not None and same else KeywordMatcher.build(policy.keyword_sets).phrases
+    (draft / PHRASES).write_bytes(freeze(phrases))
+
+
+def _compiled_before(draft: Path) -> Path | None:
+    """Return the current ruleset's compiled phrases if they are of the draft's sets, whole, and of this version."""
+    current = draft.parent / "current"
+    try:
+        if (current / KEYWORDS).read_bytes() != (draft / KEYWORDS).read_bytes():
+            return None
+        fact = msgspec.json.decode((current / MANIFEST).read_bytes(), type=Manifest).files[PHRASES]
+        compiled = (current / PHRASES).read_bytes()
+    except (OSError, KeyError, msgspec.MsgspecError):
+        return None
+    whole = hashlib.sha256(compiled).hexdigest() == fact.sha256
+    return (current / PHRASES).resolve() if whole and of_this_version(compiled) else None
 
 
 def _link(source: Path, target: Path) -> None:

@@ -33,6 +33,7 @@ _LEET = {
 }
 _EITHER = "1!|"
 """Signs that stand for i or for l."""
+_AS_LETTERS = {one: str.maketrans({**_LEET, **dict.fromkeys(_EITHER, one)}) for one in "il"}
 _SAID = {"2": ("to", "too"), "4": ("for",), "8": ("ate", "eight"), "6": ("b",)}
 """What a digit may stand for besides its letter, where that makes a word that phrases have: "h8" is "hate"."""
 _MOST_DOUBTS = 4
@@ -130,11 +131,20 @@ def readings(text: str, plain: str, known: Collection[str] = ()) -> Iterator[Rea
         return
     seen = set()
     mostly = mixed and _mostly_mixed(text)
-    for one, length in (("i", 1), ("i", 2), ("l", 1), ("l", 2)):
+    for one, length in _ways_to_read(text, mixed):
         edits = tuple(_plain_letters(text, one, length, mixed, known))
         if edits and edits not in seen:
             seen.add(edits)
             yield _reading(text, edits, joined=False, mostly=mostly)
+
+
+def _ways_to_read(text: str, mixed: bool) -> Iterator[tuple[str, int]]:
+    """Yield for what a sign of `_EITHER` stands, and how many letters of a run are kept: only ways that can differ."""
+    ones = ("i", "l") if mixed and any(sign in text for sign in _EITHER) else ("i",)
+    for one in ones:
+        yield one, 1
+        if _STRETCHED.search(text.translate(_AS_LETTERS[one]) if mixed else text) is not None:
+            yield one, 2
 
 
 def _mostly_mixed(text: str) -> bool:

@@ -48,8 +48,10 @@ class Manifest(msgspec.Struct, frozen=True):
     files: dict[str, FileFact]
 
 
+KEYWORDS = "keywords.json"
+"""Keyword sets of a ruleset folder, as they were when it was built."""
 PHRASES = "keywords.compiled"
-"""Compiled phrases of a ruleset folder (`rules.keywords.frozen`); made again from `keywords.json` where they don't fit."""
+"""The same compiled (`rules.keywords.frozen`); made again where they don't fit."""
 _NO_EXPRESSIONS = ExpressionIndex.empty()
 
 
@@ -121,10 +123,10 @@ def _load(folder: Path, previous: Ruleset | None) -> Ruleset:
     def same(*names: str) -> bool:
         return previous is not None and all(known.get(name) == manifest.files.get(name) for name in names)
 
-    if previous is not None and same("policy.toml", "keywords.json") and _source_of(previous) == manifest.policy_source:
+    if previous is not None and same("policy.toml", KEYWORDS) and _source_of(previous) == manifest.policy_source:
         policy, keywords = previous.policy, previous.keywords
     else:
-        policy, keywords = _policy_of(folder, manifest, previous if same("keywords.json") else None)
+        policy, keywords = _policy_of(folder, manifest, previous if same(KEYWORDS) else None)
     _check_sealed(policy, sealed)
     return Ruleset(
         manifest.version, policy,
@@ -151,7 +153,7 @@ def _policy_of(folder: Path, manifest: Manifest, previous: Ruleset | None) -> tu
     """Read the policy; `previous` is a ruleset with the same keyword sets, whose compiled phrases serve again."""
     # Keyword files were frozen into keywords.json when the ruleset was built: a file that changes later changes nothing here.
     text = (folder / "policy.toml").read_text(encoding="utf-8")
-    sets = previous.policy.keyword_sets if previous is not None else frozen_sets((folder / "keywords.json").read_bytes())
+    sets = previous.policy.keyword_sets if previous is not None else frozen_sets((folder / KEYWORDS).read_bytes())
     try:
         policy = parse_policy(text, manifest.policy_source, keyword_sets=sets)
     except PolicyError as error:

@@ -5,7 +5,8 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO, cast
 
 from schoolgate import terminal
 
@@ -27,6 +28,24 @@ def configure() -> None:
     logging.getLogger("py.warnings").setLevel(logging.WARNING if verbose() else logging.ERROR)
 
 
+class StandardError:
+    """Standard error as it is at each line, which is dropped where it can't be written.
+
+    A log on a full disk or behind a closed pipe must not become the answer to a request, nor end a thread that watches over rules.
+    """
+
+    def write(self, text: str) -> int:
+        """Write what can be written; never raises for a stream that is closed, full or broken."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what was written, as far as somebody takes it."""
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
+
+
 def configure_structlog() -> None:
     """The same for the logs of workers and console; the other commands write none and don't load the library."""
     import structlog  # noqa: PLC0415
@@ -40,7 +59,7 @@ def configure_structlog() -> None:
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO if verbose() else logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", StandardError())),
         cache_logger_on_first_use=True,
     )
 

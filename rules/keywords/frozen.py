@@ -24,10 +24,13 @@ class _Table(msgspec.Struct, array_like=True):
     """The number of its group for each pattern, as 32-bit numbers."""
 
 
-class _File(msgspec.Struct, array_like=True):
+class _Heading(msgspec.Struct, array_like=True):
     form: int
     library: str
     """Version of the automaton's library; another one may lay its states out in another way."""
+
+
+class _File(_Heading, array_like=True):
     phrases: int
     entries: list[tuple[int, list[bytes], list[bytes], int, int]]
     """Number of the phrase, parts before and after gaps, spaces at its start and end."""
@@ -38,6 +41,7 @@ class _File(msgspec.Struct, array_like=True):
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(_File)
+_heading = msgspec.msgpack.Decoder(_Heading)
 
 
 def freeze(phrases: Phrases) -> bytes:
@@ -47,6 +51,15 @@ def freeze(phrases: Phrases) -> bytes:
     tables = [_table(automaton, known) for automaton in (phrases.words, phrases.page, phrases.letters)]
     entries = [(numbers[entry.phrase], list(entry.before), list(entry.after), int(entry.opening), int(entry.closing)) for entry in known]
     return _encoder.encode(_File(FORM, _library(), len(phrases.watched), entries, *tables))
+
+
+def of_this_version(data: bytes) -> bool:
+    """Return whether this version of Schoolgate, with the library that it has, can take over what `freeze` once gave."""
+    try:
+        found = _heading.decode(data)
+    except msgspec.MsgspecError:
+        return False
+    return found.form == FORM and found.library == _library()
 
 
 def thaw(data: bytes, sets: Iterable[KeywordSet]) -> Phrases | None:

@@ -8,10 +8,13 @@ from rules.normalise import fold, own_script, words
 
 MOST_VARIANTS = 2_000
 MOST_GAPS = 2
+_ENOUGH = 2
+"""Letters or digits that a phrase has at least."""
 LONGEST = 500
 """Characters of a phrase as written."""
 _ALTERNATIVES = re.compile(r"\{([^{}]*)\}")
 _GAP = re.compile(r"\s+(?:\.\.\.|\u2026)\s+")
+_DOTS = ("...", "\u2026")
 _SHORTEST_RUN = 4
 _LONGEST_RUN = 18
 """Letters up to which a phrase is looked for in a run of letters: whoever sets letters apart writes a few words."""
@@ -58,6 +61,15 @@ def patterns_of(text: str) -> Iterator[tuple[str, ...]]:
             yield (f" {plain} ",)
 
 
+def check(text: str) -> None:
+    """Raise `PatternError` for a phrase that `expand` refuses; most phrases are told without writing out each way to write them."""
+    fewest = _GAP.split("".join(min(choice, key=_letters) for choice in _choices(text)))
+    gaps = sum(map(text.count, _DOTS))
+    # Where the way with the fewest letters has every gap that there may be, no other way has shorter parts.
+    if len(fewest) != gaps + 1 or gaps > MOST_GAPS or min(map(_letters, fewest)) < _ENOUGH:
+        expand(text)
+
+
 def readable(text: str) -> str:
     """Return one way in which a phrase may be written, without signs for alternatives and gaps; what is no phrase as it is."""
     try:
@@ -101,8 +113,11 @@ def _parts(variant: str, text: str) -> tuple[str, ...]:
 
 def _is_enough(part: str) -> bool:
     """True for at least two letters or digits; one sign is enough outside ASCII."""
-    letters = [char for char in part if char.isalnum()]
-    return len(letters) >= 2 or (not part.isascii() and bool(pattern(part).strip()))
+    return _letters(part) >= _ENOUGH or (not part.isascii() and bool(pattern(part).strip()))
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalnum, text))
 
 
 def pattern(part: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from rules.keywords.patterns import PatternError, expand
+from rules.keywords.patterns import PatternError, check
 from rules.problems import PolicyError, Problem
 from rules.reading import Reader
 from rules.schema import KEYWORD_FILE
@@ -32,7 +32,7 @@ class Phrase(msgspec.Struct, frozen=True, omit_defaults=True):
     """What it is within its category, for example `far-right`."""
     language: str = "en"
     loose: bool = False
-    """Also looked for in disguised spellings (`rules.normalise.loose`)."""
+    """Also looked for in disguised spellings (`rules.disguises`)."""
     lowers: int = 0
     """Above 0 it weighs nothing: found beside others of its category it lowers their level by so much, never level 5."""
     stops: bool = True
@@ -82,7 +82,7 @@ def check_phrases(reader: Reader, tables: list[dict[str, Any]]) -> None:
 def phrase_fault(text: str) -> str | None:
     """Return one sentence on why the phrase can't be looked for, or None when it can."""
     try:
-        expand(text)
+        check(text)
     except PatternError as error:
         return str(error)
     return None

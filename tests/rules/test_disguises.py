@@ -1,5 +1,6 @@
 """Disguised spellings are read, and ordinary text is left alone."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from rules.disguises import readings, signs_of, undisguised
 from rules.keywords import KeywordMatcher
 from rules.keywords.frozen import freeze, thaw
-from rules.keywords.patterns import PatternError, expand, pattern, patterns_of
+from rules.keywords.patterns import PatternError, check, expand, pattern, patterns_of
 from rules.keywords.sets import KeywordSet, Phrase
 from rules.normalise import words
 
@@ -174,6 +175,40 @@ def test_the_quick_way_to_patterns_gives_what_the_plain_way_gives(text: str) -> 
     except PatternError:
         return
     assert list(dict.fromkeys(plainly)) == list(dict.fromkeys(patterns_of(text)))
+
+
+def refusal(ask: Callable[[str], object], text: str) -> str | None:
+    try:
+        ask(text)
+    except PatternError as error:
+        return str(error)
+    return None
+
+
+PIECES = [
+    "a",
+    "b ",
+    " ",
+    "1",
+    "...",
+    " ... ",
+    "\u2026",
+    " \u2026 ",
+    "{",
+    "}",
+    "|",
+    "{a|}",
+    "{|b}",
+    "{a ...|b}",
+    " {x| ...} ",
+    "*",
+    "\u4e2d",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join))
+def test_a_quick_check_refuses_what_unfolding_refuses(text: str) -> None:
+    assert refusal(check, text) == refusal(expand, text)
 
 
 @pytest.mark.parametrize(

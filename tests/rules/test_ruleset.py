@@ -8,8 +8,9 @@ import pytest
 from blocklists.library import Library
 from blocklists.url import canonicalise
 from rules.build import KEPT, build
+from rules.keywords import frozen
 from rules.policy import PolicyError
-from rules.ruleset import Ruleset, RulesetError, current_folder
+from rules.ruleset import PHRASES, Ruleset, RulesetError, current_folder
 
 POLICY = """
 [categories.games]
@@ -58,6 +59,27 @@ def test_reload_takes_unchanged_parts_over(place: Place) -> None:
     third = Ruleset.load(place.build(), second)
     assert third.policy is second.policy
     assert third.keywords is second.keywords
+
+
+def test_phrases_are_compiled_once_for_rulesets_of_the_same_phrases(place: Place) -> None:
+    first = place.build() / PHRASES
+    place.policy.write_text(POLICY + "[groups.staff]\n")
+    assert (place.build() / PHRASES).samefile(first)
+    place.policy.write_text(POLICY + '[[keyword_sets]]\ncategory = "games"\nwords = ["poker night"]\n')
+    third = place.build() / PHRASES
+    assert not third.samefile(first)
+    assert Ruleset.load(third.parent).keywords.weigh("poker night", "search").matches
+
+
+@pytest.mark.parametrize("damage", ["other bytes", "another version"])
+def test_compiled_phrases_that_serve_no_more_are_made_anew(place: Place, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = place.build() / PHRASES
+    if damage == "other bytes":
+        kept = first.read_bytes()
+        first.write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    else:
+        monkeypatch.setattr(frozen, "_library", lambda: "another")
+    assert not (place.build() / PHRASES).samefile(first)
 
 
 def test_wrong_policy_leaves_the_last_good_ruleset_current(place: Place) -> None:
