@@ -24,7 +24,6 @@ _FOR_PUPILS = {
     Reason.PRIVATE_ADDRESS: "The address leads to equipment inside a private network.",
     Reason.ADDRESS_LITERAL: "The address is a number instead of a name, so nobody can tell where it leads.",
     Reason.HOST_MISMATCH: "The address pretends to be another site than it is.",
-    Reason.CIRCUMVENTION: "This site is a way around the school's filter.",
     Reason.BAD_URL: "The address is not one that a browser can open.",
     Reason.HOST_WORDS: "The name of this site has words in it that are not right for school.",
     Reason.UNREADABLE: "What was sent is packed in a way that the school's filter can't read.",

@@ -57,7 +57,7 @@ def protocol_safety(look: Look) -> Decision | None:
     if fault is None:
         return None
     reason, rule = fault
-    level = 3 if reason in (Reason.HOST_MISMATCH, Reason.CIRCUMVENTION) else 2
+    level = 3 if reason is Reason.HOST_MISMATCH else 2
     return Decision(Action.BLOCK, reason, category="filter-bypass", level=level, rule=rule, categories=("filter-bypass",))
 
 

@@ -36,7 +36,6 @@ class Reason(StrEnum):
     PRIVATE_ADDRESS = "private-address"
     ADDRESS_LITERAL = "address-literal"
     HOST_MISMATCH = "host-mismatch"
-    CIRCUMVENTION = "circumvention"
     BAD_URL = "bad-url"
     UNREADABLE = "unreadable"
     AUTHENTICATION = "authentication"
@@ -58,7 +57,6 @@ REASON_SENTENCES: dict[Reason, str] = {
     Reason.PRIVATE_ADDRESS: "The address lies inside a private network that the policy does not name.",
     Reason.ADDRESS_LITERAL: "The address is a number instead of a name, which hides where it leads.",
     Reason.HOST_MISMATCH: "The connection names one site on the outside and another inside.",
-    Reason.CIRCUMVENTION: "The address belongs to a service that carries traffic past the filter.",
     Reason.BAD_URL: "The address can't be read as a web address.",
     Reason.UNREADABLE: "What was sent is packed in a way that the gateway can't undo, so that nobody could read it.",
     Reason.AUTHENTICATION: "The gateway needs a user name and password for this connection.",

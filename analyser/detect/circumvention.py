@@ -5,7 +5,7 @@ from analyser.detect.window import Window
 from rules.decision import Reason
 from rules.event import Event
 
-_REASONS = frozenset({Reason.CIRCUMVENTION, Reason.HOST_MISMATCH, Reason.ADDRESS_LITERAL})
+_REASONS = frozenset({Reason.HOST_MISMATCH, Reason.ADDRESS_LITERAL})
 BYPASS_CATEGORY = "filter-bypass"
 BYPASS_THEME = "bypass"
 QUIET_ATTEMPTS = 3

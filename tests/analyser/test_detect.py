@@ -129,7 +129,7 @@ def test_attempts_to_get_around_the_filter_are_one_story(detectors, make_event):
     drafts = [
         draft
         for event in (
-            make_event(0, action="block", reason="circumvention", category="filter-bypass", level=3, page=True, host="vpn.example"),
+            make_event(0, action="block", reason="list", category="filter-bypass", level=3, page=True, host="vpn.example"),
             make_event(1, action="block", reason="address-literal", category="filter-bypass", level=2, host="192.0.2.1"),
             blocked(make_event, 2, category="vpn", host="other-vpn.example"),
         )
