@@ -8,7 +8,7 @@ entry; there is none to remove a list.
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -21,7 +21,7 @@ from blocklists.host import host_facts
 from blocklists.library import NAME
 from blocklists.sealedinput import DIGEST_BYTES, SealedFormat, SealedInput, read_sealed
 from blocklists.stored import locked, replace_file
-from blocklists.url import CanonicalUrl, UrlError, expressions
+from blocklists.url import CanonicalUrl, UrlError, expression_hosts, leading_folders
 
 REGISTRY = "sealed.json"
 TEST_LIST = "sealed-test"
@@ -29,6 +29,12 @@ FRESH_SECONDS = 36 * 3600
 """Publishers send these lists every day; one that is older than a day and a half has missed its turn."""
 CANARY_SUFFIX = ".canary.test"
 """Nothing answers under .test (RFC 2606)."""
+
+
+_REMEMBERED = 16_384
+"""Folders of hosts that are remembered as being on no list, at most; all are forgotten then."""
+_SHORT = 256
+"""Characters of a host and folder that are remembered."""
 
 
 class SealedEntry(msgspec.Struct, frozen=True):
@@ -76,6 +82,7 @@ class SealedLists:
         self._folder = folder
         self._registry = registry
         self._digests = digests
+        self._clear: set[str] = set()
         self._stamp = stamp
         self._current = registry
         self._current_stamp = stamp
@@ -122,14 +129,36 @@ class SealedLists:
 
         `claimed_hosts` are canonical. At most 30 digests for the URL and five for each other host.
         """
-        digests = self._digests
-        for expression in expressions(url):
-            name = digests.get(hashlib.sha256(expression.encode()).digest())
+        hosts = expression_hosts(url)
+        path, query = url.path, url.query
+        folders = leading_folders(path)
+        place = url.host + folders[-1]
+        # Pages load dozens of parts from a few folders: a folder that is on no list, nor any above it, is asked for once.
+        if place not in self._clear:
+            name = self._first(hosts, folders)
+            if name is not None:
+                return name
+            if len(self._clear) >= _REMEMBERED:
+                self._clear.clear()
+            if len(place) <= _SHORT:
+                self._clear.add(place)
+        if path != folders[-1] or query is not None:
+            name = self._first(hosts, (path,) if query is None else (f"{path}?{query}", path))
             if name is not None:
                 return name
         for host in claimed_hosts:
             if host != url.host:
                 name = self._find_host(host)
+                if name is not None:
+                    return name
+        return None
+
+    def _first(self, hosts: Iterable[str], paths: Sequence[str]) -> str | None:
+        """Return the list that holds one of the hosts with one of the paths."""
+        digests, sha256 = self._digests, hashlib.sha256
+        for host in hosts:
+            for path in paths:
+                name = digests.get(sha256((host + path).encode()).digest())
                 if name is not None:
                     return name
         return None

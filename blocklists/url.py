@@ -15,7 +15,7 @@ from msgspec.structs import force_setattr
 
 from blocklists.host import HostFacts, UrlError, host_facts, registrable_domain
 
-__all__ = ["CanonicalUrl", "UrlError", "canonical_host", "canonicalise", "expressions"]
+__all__ = ["CanonicalUrl", "UrlError", "canonical_host", "canonicalise", "expression_hosts", "expressions", "leading_folders"]
 
 MAX_CHARACTERS = 65_536
 """Longer addresses are refused: no browser or server of note accepts them."""
@@ -176,24 +176,32 @@ def expressions(url: CanonicalUrl) -> list[str]:
     Hosts: the exact one and up to four made of its last five labels. Paths: with query, without, and up to four
     leading folders, each ending in "/".
     """
-    suffixes = url.host_suffixes
-    hosts = suffixes if len(suffixes) <= 4 else (suffixes[0], *(s for s in suffixes[1:] if s.count(".") < 5))
     paths = path_expressions(url.path, url.query)
-    return [host + path for host in hosts for path in paths]
+    return [host + path for host in expression_hosts(url) for path in paths]
+
+
+def expression_hosts(url: CanonicalUrl) -> tuple[str, ...]:
+    """Return the at most five hosts of a URL's expressions, the exact one first."""
+    suffixes = url.host_suffixes
+    return suffixes if len(suffixes) <= 4 else (suffixes[0], *(s for s in suffixes[1:] if s.count(".") < 5))
 
 
 def path_expressions(path: str, query: str | None) -> list[str]:
-    """Return the at most six path expressions of one URL, longest first."""
+    """Return the at most six path expressions of one URL: as it stands, then its leading folders, shortest first."""
     paths = [f"{path}?{query}", path] if query is not None else [path]
+    return [*paths, *(folder for folder in leading_folders(path) if folder != path)]
+
+
+def leading_folders(path: str) -> list[str]:
+    """Return the at most four leading folders of a path, shortest first; a path that ends in "/" may be one of them."""
+    folders = []
     edge = 0
     for _ in range(4):
-        folder = path[: edge + 1]
-        if folder != path:
-            paths.append(folder)
+        folders.append(path[: edge + 1])
         edge = path.find("/", edge + 1)
         if edge < 0:
             break
-    return paths
+    return folders
 
 
 def _canonical_path(path: str) -> str:

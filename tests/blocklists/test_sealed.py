@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import os
+import random
 import subprocess
 import sys
 from datetime import datetime
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 
 from blocklists import sealedinput
 from blocklists.errors import ListError, SealedListError
-from blocklists.sealed import REGISTRY, SealedLists, confirm, digest_url, install_test_list, load_sealed, old_lists, register
-from blocklists.url import canonicalise
+from blocklists.sealed import REGISTRY, Registry, SealedLists, confirm, digest_url, install_test_list, load_sealed, old_lists, register
+from blocklists.url import CanonicalUrl, canonicalise, expressions
 from schoolgate import firstrun
 from schoolgate.paths import StatePaths
 
@@ -255,6 +256,23 @@ def _property_lists(factory: pytest.TempPathFactory) -> SealedLists:
         load_sealed(folder / "sealed", "iwf", folder / "source")
         _CACHE.append(SealedLists.open(folder / "sealed"))
     return _CACHE[0]
+
+
+PARTS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)
+ADDRESSES = st.builds(
+    lambda host, path, slash, query: canonicalise(f"http://{host}/{'/'.join(path)}{'/' if slash and path else ''}{query}"),
+    st.sampled_from(["a.test", "x.a.test", "v.w.x.y.z.a.test", "u.v.w.x.y.z.a.test", "192.0.2.1"]),
+    PARTS, st.booleans(), st.sampled_from(["", "?q=1"]),
+)  # fmt: skip
+
+
+@given(st.lists(ADDRESSES, min_size=1, max_size=4), st.lists(ADDRESSES, min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_what_was_asked_before_changes_no_answer(listed: list[CanonicalUrl], asked: list[CanonicalUrl], chance: random.Random) -> None:
+    held = {chance.choice(expressions(one)) for one in listed}
+    digests = {hashlib.sha256(one.encode()).digest(): "iwf" for one in held}
+    lists = SealedLists(None, Registry(), digests, ())
+    for url in [*asked, *asked, *listed]:
+        assert (lists.find(url) is not None) == (not held.isdisjoint(expressions(url)))
 
 
 def test_each_list_has_a_canary_of_its_own_that_stays_when_the_list_is_loaded_again(folder: Path, tmp_path: Path) -> None:
