@@ -20,6 +20,9 @@ _WRITTEN_SETS: tuple[tuple[str, tuple[tuple[str, bool | None], ...], str], ...] 
     ("other welfare, by another writer", (("independent_held_other.jsonl", None),), "form"),
     ("exam questions and homework", (("independent_held_exam.jsonl", False),), "search"),
     ("requests, by another writer", (("independent_held_prompts.jsonl", None),), "prompt"),
+    ("first person and teenage talk, by a third writer", (("third_held_first_person.jsonl", None),), "form"),
+    ("other welfare, by a third writer", (("third_held_other.jsonl", None),), "form"),
+    ("requests, by a third writer", (("third_held_prompts.jsonl", None),), "prompt"),
 )
 """Name, files with what holds for all of their texts, and the context of texts that name none."""
 _CONTEXTS = {"search": "search", "form": "typed", "page": "page", "prompt": "ai"}

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.model.corpus import Item, Matrix
+from rules.model.corpus import PLAY, Item, Matrix
 from rules.model.features import BUCKETS, LETTER_BUCKETS, NAME_BUCKETS
 from rules.model.heads import EXPERTS, HEADS, KINDS, NAMED, NAMES, THEMES, themes_of
 
@@ -15,14 +15,20 @@ _CLIP = 0.99999
 """Share of weights inside the range of eight bits; the few beyond are cut."""
 _NAME_SCALE = 40.0
 """Names are only compared with one another: one scale for all."""
-_WRITTEN, _FILLED, _BENIGN, _POSTS = 4.0, 0.15, 4.0, 0.9
-"""How much one text counts for the heads of `NAMES`: written as it stands, made from a template, ordinary, harmless of a real site."""
+_COUNTS = {
+    "welfare": {"written": 4.0, "example": 0.1, "benign": 3.0, "post": 1.5, "forum": 4.0, "talk page": 8.0},
+    "request": {"written": 4.0, "example": 0.15, "benign": 4.0, "post": 0.9, "forum": 0.9, "talk page": 0.9},
+}
+"""How much one text of each source counts for the heads of `NAMES`; of the sites only harmless ones, in which people do tell of
+themselves."""
 _TELLING = 0.5
 """What a feature counts that says nothing about a label by itself; one that stands e times as often in texts of it counts 1 more."""
 _WORDS_COUNT = 0.7
 """How much features of words count beside those of letters where real texts are told apart: there are fewer of them, and surer ones."""
-_STRENGTH = {"offence": 0.7, "sexism": 0.5, "toxicity": 0.7, "welfare": 2.0}
+_STRENGTH = {"offence": 0.7, "sexism": 1.0, "toxicity": 0.7, "welfare": 2.0}
 """How closely a head follows its texts (the inverse of the penalty on weights); 1 for the others."""
+_PLAYS = {"kind": 12.0, "theme": 12.0}
+"""How much more a speech of a play counts than other ordinary prose: people insult one another in it, and talk of men and women."""
 _SOURCE_OF = {"kind: post": "post", "kind: forum": "forum", "kind: talk page": "talk page"}
 
 
@@ -159,6 +165,7 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
             share((sources == source) & (themes == "no"), total, 4_000)
             share((sources == source) & (themes != "no"), total, 4_000)
         share(benign, 6_000.0 if own is None else 4_000.0, 16_000)
+        weight[themes == PLAY] *= _PLAYS["kind"]
         share(example, 2_500.0 if own is None else 700.0, 8_000)
         share(sources == "written", 2_500.0 if own is None else 700.0)
         return label, weight
@@ -176,7 +183,7 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
             # Few comments are labelled: offensive posts and written examples of abuse stand beside them.
             offence, attack = (sources == "post") & (themes != "no"), example & (themes == "abuse")
             label = label | offence | attack
-            share(offence, 1_000)
+            share(offence, 2_500)
             share(attack, 1_500, 5_000)
             share(example & (themes == "ordinary"), 1_500, 5_000)
         return label, weight
@@ -194,6 +201,7 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
         share(example & (themes == theme), total, _NEGATIVES // 3)
     share(example & (themes != name) & ~np.isin(themes, list(negative)), 2_500, _NEGATIVES // 3)
     share(benign, 3_000, _NEGATIVES // 3)
+    weight[themes == PLAY] *= _PLAYS["theme"]
     for source in ("post", "forum", "talk page"):
         share((sources == source) & (themes == "no"), 1_000, _NEGATIVES // 6)
     return label, weight
@@ -202,10 +210,10 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
 def _wide_task(name: str, sources: NDArray[Any], themes: NDArray[Any]) -> _Task:
     """Return what a head has to tell apart that hears of many themes."""
     weight = np.zeros(len(sources))
-    benign, example, written = sources == "benign", sources == "example", sources == "written"
-    label = (written | (example & (themes != "hate"))) & np.isin(themes, themes_of(name))
-    weight[written & (label | (themes == "ordinary"))] = _WRITTEN
-    weight[example & (label | np.isin(themes, ["ordinary", "not-hate"]))] = _FILLED
-    weight[benign] = _BENIGN
-    weight[np.isin(sources, ["post", "forum", "talk page"]) & (themes == "no")] = _POSTS
+    written = sources == "written"
+    label = (written | ((sources == "example") & (themes != "hate"))) & np.isin(themes, themes_of(name))
+    harmless = np.isin(themes, ["ordinary", "no", PLAY]) | ((sources == "example") & (themes == "not-hate"))
+    for source, counts in _COUNTS[name].items():
+        weight[(sources == source) & (label | harmless)] = counts
+    weight[themes == PLAY] *= _PLAYS["theme"]
     return label, weight

@@ -13,9 +13,13 @@ _WIDE = [HEADS.index(head) for head in THEMES if head.name in NAMES]
 _WIDE_FEWEST = 5
 """Words that a text needs before a head of `NAMES` has a say: of fewer the keyword sets know more."""
 _SILENT = -20.0
+_WIDE_SURE = 10
+"""Words from which their score counts as it is; a few words agree by chance with what they look for."""
+_PER_WORD = 0.375
+"""What each word less takes off."""
 _SHARPNESS = 2.0
 """How surely a text is taken for the kind that it looks most like, where themes are weighed."""
-_THEMES_COUNT = 1.5
+_THEMES_COUNT = 2.5
 """How much less a theme counts in posts, forums and talk pages, for which there are experts."""
 _PLAINLY = 0.8
 """Share from which a text is plain and nothing else: experts don't speak there."""
@@ -43,8 +47,12 @@ def shares(values: Scores) -> Scores:
 
 
 def heard(scores: Scores, spaces: Any) -> Scores:
-    """Return scores in which the heads of `NAMES` are silent for short texts; `spaces` are those of the reading: words and one."""
-    scores[..., _WIDE] = np.where(np.asarray(spaces)[..., None] > _WIDE_FEWEST, scores[..., _WIDE], _SILENT)
+    """Return scores in which the heads of `NAMES` are unsure of short texts, and silent for the shortest.
+
+    `spaces` are those of the readings: words and one.
+    """
+    words = np.asarray(spaces)[..., None] - 1
+    scores[..., _WIDE] = np.where(words >= _WIDE_FEWEST, scores[..., _WIDE] - _PER_WORD * np.maximum(0, _WIDE_SURE - words), _SILENT)
     return scores
 
 

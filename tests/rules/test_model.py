@@ -20,7 +20,8 @@ from rules.model.corpus import FOLDS, fold_of
 from rules.model.examples import examples, fill
 from rules.model.features import BUCKETS, LETTER_BUCKETS, buckets, named
 from rules.model.glance import Glance
-from rules.model.heads import EXPERTS, HEADS, THEMES
+from rules.model.heads import EXPERTS, HEADS, NAMES, THEMES
+from rules.model.kinds import heard
 from rules.model.reader import CONTEXTS, FOLDER, Facts, Finding, Opinion, TextModel, shipped_model
 from rules.model.reading import MAX_CHARACTERS, reading
 from rules.request import Request, TypedText
@@ -217,6 +218,17 @@ def test_reasons_are_words_of_the_text_or_their_classes(model: TextModel) -> Non
     spoken = set(reading(text).split())
     for reason in reasons:
         assert all(word.startswith("⟨") or word == "…" or word in spoken for word in reason.split())
+
+
+def test_few_words_have_to_say_more_before_the_wide_heads_speak() -> None:
+    wide = [HEADS.index(head) for head in THEMES if head.name in NAMES]
+    lengths = [3, 6, 9, 10, 40]
+    scores = heard(np.ones((len(lengths), len(HEADS))), [words + 1 for words in lengths])
+    told = scores[:, wide[0]]
+    assert told[0] < -10  # of three words the model says nothing
+    assert (np.diff(told[1:4]) > 0).all()
+    assert told[3] == told[4] == 1
+    assert (np.delete(scores, wide, axis=1) == 1).all()
 
 
 def test_pages_are_not_read_by_the_model(model: TextModel) -> None:
