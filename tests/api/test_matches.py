@@ -1,13 +1,14 @@
 """What matched, for those who may see it: in events, alerts and their page; and phrases tried through the console."""
 
 import contextlib
+import threading
 
 import msgspec
 import pytest
 
 from rules.keywords.sets import KeywordSet, Phrase, starter_sets
 from rules.kinds import TEXT_CONTEXTS
-from schoolgate import keywording
+from schoolgate import ask, keywording
 from schoolgate.paths import StatePaths
 from schoolgate.storelock import store_lock
 
@@ -149,10 +150,22 @@ def test_the_command_line_asks_the_running_console_and_leaves_nothing_behind(wor
     assert set(paths.run.glob("keywords-*")) == before
 
 
-def test_a_console_that_is_still_starting_is_no_end_of_the_command(world, capsys):
+def test_a_console_that_is_still_starting_is_no_end_of_the_command(world, capsys, monkeypatch):
+    monkeypatch.setattr(ask, "PATIENCE", 0.3)
     paths = StatePaths(world.root)
     paths.console_file.unlink(missing_ok=True)
     with store_lock(paths) as held:
         assert held
         assert keywording.replay_of(paths, world.analyser.ruleset, starter_sets()) is None
     assert "starting or stopping" in capsys.readouterr().err
+
+
+def test_a_command_waits_for_a_console_that_starts_after_one_that_was_killed(world):
+    paths = StatePaths(world.root)
+    paths.console_file.write_bytes(msgspec.json.encode({"url": "http://127.0.0.1:1", "people": ""}))  # its address stays behind
+    timer = threading.Timer(0.5, lambda: paths.console_file.write_bytes(msgspec.json.encode({"url": world.url, "people": world.url})))
+    timer.start()
+    try:
+        ask.console_of(paths).close()
+    finally:
+        timer.join()
