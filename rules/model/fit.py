@@ -27,7 +27,7 @@ _WORDS_COUNT = 0.7
 """How much features of words count beside those of letters where real texts are told apart: there are fewer of them, and surer ones."""
 _STRENGTH = {"offence": 0.7, "sexism": 1.0, "toxicity": 0.7, "welfare": 2.0}
 """How closely a head follows its texts (the inverse of the penalty on weights); 1 for the others."""
-_PLAYS = {"kind": 12.0, "theme": 12.0}
+_PLAYS = 12.0
 """How much more a speech of a play counts than other ordinary prose: people insult one another in it, and talk of men and women."""
 _SOURCE_OF = {"kind: post": "post", "kind: forum": "forum", "kind: talk page": "talk page"}
 
@@ -165,7 +165,7 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
             share((sources == source) & (themes == "no"), total, 4_000)
             share((sources == source) & (themes != "no"), total, 4_000)
         share(benign, 6_000.0 if own is None else 4_000.0, 16_000)
-        weight[themes == PLAY] *= _PLAYS["kind"]
+        weight[themes == PLAY] *= _PLAYS
         share(example, 2_500.0 if own is None else 700.0, 8_000)
         share(sources == "written", 2_500.0 if own is None else 700.0)
         return label, weight
@@ -201,7 +201,7 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
         share(example & (themes == theme), total, _NEGATIVES // 3)
     share(example & (themes != name) & ~np.isin(themes, list(negative)), 2_500, _NEGATIVES // 3)
     share(benign, 3_000, _NEGATIVES // 3)
-    weight[themes == PLAY] *= _PLAYS["theme"]
+    weight[themes == PLAY] *= _PLAYS
     for source in ("post", "forum", "talk page"):
         share((sources == source) & (themes == "no"), 1_000, _NEGATIVES // 6)
     return label, weight
@@ -215,5 +215,5 @@ def _wide_task(name: str, sources: NDArray[Any], themes: NDArray[Any]) -> _Task:
     harmless = np.isin(themes, ["ordinary", "no", PLAY]) | ((sources == "example") & (themes == "not-hate"))
     for source, counts in _COUNTS[name].items():
         weight[(sources == source) & (label | harmless)] = counts
-    weight[themes == PLAY] *= _PLAYS["theme"]
+    weight[themes == PLAY] *= _PLAYS
     return label, weight
