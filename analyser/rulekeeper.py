@@ -13,7 +13,8 @@ from analyser.changes import loosened
 from blocklists.allow import AllowIndex
 from blocklists.errors import SealedListError
 from blocklists.index import ListIndex
-from blocklists.sealed import REGISTRY, Registry, SealedLists
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import REGISTRY, Registry
 from blocklists.url import CanonicalUrl
 from rules.build import build
 from rules.keywords import KeywordMatcher

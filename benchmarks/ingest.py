@@ -21,7 +21,7 @@ from analyser.ingest import Ingest
 from analyser.query import EventQuery
 from analyser.service import Analyser, AnalyserSettings
 from analyser.store import EventStore
-from blocklists.sealed import install_test_list
+from blocklists.sealedstore import install_test_list
 from rules.build import build
 from rules.event import Event, encoder
 

@@ -22,7 +22,8 @@ from analyser.lists.traffic import candidate_of, compare
 from analyser.lists.trial import Proposal, trial
 from analyser.store import EventStore
 from blocklists.library import Library
-from blocklists.sealed import SealedLists, install_test_list
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list
 from rules.policy import parse_policy
 from rules.ruleset import Ruleset
 

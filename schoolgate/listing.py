@@ -113,7 +113,7 @@ def fetch_sealed(
 
 def refuse_sealed(paths: StatePaths, name: str) -> None:
     """Raise `Problem` where a sealed list has this name: as an ordinary one its text would be kept and shown."""
-    from blocklists.sealed import registered
+    from blocklists.sealedstore import registered
 
     if registered(paths.sealed, name) is not None:
         raise Problem(f"{name} is a sealed list, of which only digests are kept: say --sealed to load it, or choose another name.")

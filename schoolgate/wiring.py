@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from analyser.casework.people import Actor
     from analyser.store import EventStore
     from blocklists.library import Library
-    from blocklists.sealed import SealedEntry
+    from blocklists.sealedstore import SealedEntry
 
 _SPOKEN = {
     "PolicyError", "RulesetError", "ListError", "UrlError", "CaseworkError", "CaseworkKeyError", "AccountError", "CertificateError",
@@ -133,7 +133,7 @@ def install_starter_lists(paths: StatePaths, say: Callable[[str], None]) -> None
     if paths.current_ruleset.is_symlink() or any(paths.sealed.iterdir()):
         return
     from blocklists import starter
-    from blocklists.sealed import install_test_list
+    from blocklists.sealedstore import install_test_list
 
     install_test_list(paths.sealed)
     lists = library(paths)

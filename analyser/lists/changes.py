@@ -26,8 +26,8 @@ from blocklists.errors import ListError
 from blocklists.library import Library
 from blocklists.reading import sha256_of
 from blocklists.reports import LoadReport
-from blocklists.sealed import register
 from blocklists.sealedinput import read_sealed
+from blocklists.sealedstore import register
 
 APPROVERS: Final = ("administrator", "technician", "dsl", "headteacher")
 """Roles of the console that may approve a held list."""

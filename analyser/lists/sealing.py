@@ -22,8 +22,8 @@ from analyser.lists.trial import Proposal
 from blocklists.compare import Change
 from blocklists.errors import SealedListError
 from blocklists.library import Library
-from blocklists.sealed import SealedEntry, SealedReport, confirm, digests_of, read_sealed_file, register, registered
 from blocklists.sealedinput import SealedFormat, SealedInput, read_sealed, speaks_against
+from blocklists.sealedstore import SealedEntry, SealedReport, confirm, digests_of, read_sealed_file, register, registered
 from blocklists.starter import must_stay_open
 
 LIMITS: Final = Limits(bytes=256 << 20)

@@ -10,7 +10,8 @@ from analyser.casework.list_models import ListChange
 from analyser.health import Condition
 from analyser.lists import sources
 from analyser.lists.trial import Proposal
-from blocklists.sealed import SealedLists, old_lists
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import old_lists
 
 
 def sealed_conditions(sealed: SealedLists, now: float) -> Iterator[Condition]:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from analyser.lists.preview import Preview
     from analyser.lists.trial import Proposal
     from blocklists.reports import LoadReport
-    from blocklists.sealed import SealedReport
+    from blocklists.sealedstore import SealedReport
     from blocklists.stored import RefusedLine
 
 SHOWN = 20

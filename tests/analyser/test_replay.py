@@ -11,7 +11,8 @@ import pytest
 
 from analyser.replay import Replay, replay, with_sets
 from analyser.store import EventStore, SegmentRecord
-from blocklists.sealed import SealedLists, install_test_list
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list
 from rules.event import Event
 from rules.keywords.sets import KeywordSet, Phrase
 from rules.kinds import TEXT_CONTEXTS

@@ -15,7 +15,7 @@ from analyser.casework.models import DetectorCursor
 from analyser.casework.people import Actor
 from analyser.casework.unblock import UnblockRules
 from analyser.service import Analyser, AnalyserSettings
-from blocklists.sealed import install_test_list
+from blocklists.sealedstore import install_test_list
 from rules.build import build
 from rules.state import read_snapshot
 

@@ -22,7 +22,7 @@ from api.app import create_app
 from api.server import ConsoleServer, listen, make_server
 from api.settings import ConsoleSettings
 from blocklists.library import Library
-from blocklists.sealed import load_sealed
+from blocklists.sealedstore import load_sealed
 from rules.event import Event, encoder
 
 OPERATOR = Actor("os", "tester")

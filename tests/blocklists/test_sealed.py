@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from blocklists import sealedinput
 from blocklists.errors import ListError, SealedListError
-from blocklists.sealed import REGISTRY, Registry, SealedLists, confirm, digest_url, install_test_list, load_sealed, old_lists, register
+from blocklists.sealed import SealedLists, digest_url
+from blocklists.sealedstore import REGISTRY, Registry, confirm, install_test_list, load_sealed, old_lists, register
 from blocklists.url import CanonicalUrl, canonicalise, expressions
 from schoolgate import firstrun
 from schoolgate.paths import StatePaths
@@ -262,7 +263,7 @@ PARTS = st.lists(st.sampled_from(["a", "b", "c"]), max_size=6)
 ADDRESSES = st.builds(
     lambda host, path, slash, query: canonicalise(f"http://{host}/{'/'.join(path)}{'/' if slash and path else ''}{query}"),
     st.sampled_from(["a.test", "x.a.test", "v.w.x.y.z.a.test", "u.v.w.x.y.z.a.test", "192.0.2.1"]),
-    PARTS, st.booleans(), st.sampled_from(["", "?q=1"]),
+    PARTS, st.booleans(), st.sampled_from(["", "?q=1", "?q=2"]),
 )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ from blocklists.compiler import Compiler
 from blocklists.host import MAX_HOST, registrable_domain
 from blocklists.index import ListIndex
 from blocklists.layout import Label
-from blocklists.sealed import SealedLists, load_sealed
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import load_sealed
 from blocklists.url import UrlError, canonical_host, canonicalise
 
 

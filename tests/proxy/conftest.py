@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from blocklists.sealed import SealedLists, install_test_list
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list
 from proxy import blockpage
 from proxy.addon import GatewayAddon
 from proxy.certificates import Authority, create_authority

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from blocklists.library import Library
-from blocklists.sealed import install_test_list
+from blocklists.sealedstore import install_test_list
 from proxy.records import Recorder
 from proxy.settings import WorkerSettings
 from proxy.spool import Spool

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from blocklists.library import Library
-from blocklists.sealed import install_test_list, load_sealed
+from blocklists.sealedstore import install_test_list, load_sealed
 from blocklists.url import canonicalise
 from proxy.live import Live
 from proxy.watch import Watcher

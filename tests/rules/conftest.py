@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from blocklists.sealed import SealedLists, install_test_list
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list
 from blocklists.url import canonicalise
 from rules.policy import Policy, parse_policy
 from rules.request import Request, TypedText

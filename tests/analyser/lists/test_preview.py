@@ -16,7 +16,8 @@ from analyser.lists.traffic import candidate_of, compare, hits_by_list
 from analyser.lists.trial import Proposal, trial
 from analyser.store import EventStore, SegmentRecord
 from blocklists.errors import ListError
-from blocklists.sealed import SealedLists, install_test_list
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list
 from blocklists.url import canonicalise
 from rules.event import Event
 from rules.policy import parse_policy

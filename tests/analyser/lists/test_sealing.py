@@ -22,7 +22,8 @@ from analyser.lists.sealing import Place, fetch_sealed, seal_file
 from analyser.lists.sources import Source
 from analyser.lists.watch import refresh_conditions
 from blocklists.library import Library
-from blocklists.sealed import SealedLists, install_test_list, registered
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list, registered
 from blocklists.url import canonicalise
 
 SECRET = "never-to-be-shown"

@@ -8,7 +8,8 @@ from analyser.lists import changes, fetch, sources
 from analyser.lists.preview import preview
 from analyser.lists.trial import Proposal, trial
 from analyser.lists.watch import refresh_conditions, sealed_conditions
-from blocklists.sealed import SealedLists, install_test_list, load_sealed
+from blocklists.sealed import SealedLists
+from blocklists.sealedstore import install_test_list, load_sealed
 from rules.policy import parse_policy
 
 
