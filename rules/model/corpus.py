@@ -13,7 +13,10 @@ from rules.model.features import Buckets, buckets
 from rules.model.reading import reading
 
 FOLDS = 5
-PLAY = "play"
+PLAY, SPEECH = "play", "speech"
+PRINTED = (PLAY, SPEECH)
+"""Themes of ordinary texts that were printed, not typed."""
+_THEMES = {"shakespeare": PLAY, "inaugural": SPEECH, "state of the union": SPEECH}
 _ANSWERS_OF = 3
 """Of the long medical answers one in so many is learned from."""
 
@@ -25,7 +28,7 @@ class Item(NamedTuple):
     source: str
     """`post`, `forum`, `talk page`, `benign`, `example` (from a template) or `written` (as it stands)."""
     theme: str
-    """For examples and written texts their theme; else `yes` or `no`, for hateful posts `hate`, for speeches of plays `PLAY`."""
+    """For examples and written texts their theme; else `yes` or `no`, for hateful posts `hate`, for what was printed `PLAY` or `SPEECH`."""
     fold: int
 
 
@@ -38,7 +41,7 @@ def corpus(data: Path, seed: int) -> list[Item]:
         for one in read(data):
             fold = fold_of(one.part or one.text)
             if name != "medquad answers" or fold_of(one.text, _ANSWERS_OF) == 0:
-                items.append(Item(one.text, "benign", PLAY if name == "shakespeare" else "no", fold))
+                items.append(Item(one.text, "benign", _THEMES.get(name, "no"), fold))
     for example in examples(seed):
         items.append(Item(example.text, "written" if example.whole else "example", example.theme, fold_of(example.template)))
     return items

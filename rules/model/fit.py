@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.model.corpus import PLAY, Item, Matrix
+from rules.model.corpus import PLAY, PRINTED, Item, Matrix
 from rules.model.features import BUCKETS, LETTER_BUCKETS, NAME_BUCKETS
 from rules.model.heads import EXPERTS, HEADS, KINDS, NAMED, NAMES, THEMES, themes_of
 
@@ -30,6 +30,8 @@ _STRENGTH = {"offence": 0.7, "sexism": 1.0, "toxicity": 0.7, "welfare": 2.0}
 _PLAYS = 12.0
 """How much more a speech of a play counts than other ordinary prose: people insult one another in it, and talk of men and women."""
 _SOURCE_OF = {"kind: post": "post", "kind: forum": "forum", "kind: talk page": "talk page"}
+_PRINT = "kind: print"
+"""The kind of plays and speeches."""
 
 
 class Weights(NamedTuple):
@@ -157,17 +159,19 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
 
     benign, example = sources == "benign", sources == "example"
     if name in {head.name for head in KINDS}:
-        own = _SOURCE_OF.get(name)
-        label = sources == own if own is not None else benign | example | (sources == "written")
+        own, printed = _SOURCE_OF.get(name), np.isin(themes, PRINTED)
+        typed = (benign & ~printed) | example | (sources == "written")
+        label = sources == own if own is not None else printed if name == _PRINT else typed
+        mine = 1.0 if own is not None else 2.0
         # Harmful and harmless texts weigh the same, so that the kind of a text says nothing about what is in it.
         for source in ("post", "forum", "talk page"):
             total = 2_500.0 if source == own else 900.0
             share((sources == source) & (themes == "no"), total, 4_000)
             share((sources == source) & (themes != "no"), total, 4_000)
-        share(benign, 6_000.0 if own is None else 4_000.0, 16_000)
-        weight[themes == PLAY] *= _PLAYS
-        share(example, 2_500.0 if own is None else 700.0, 8_000)
-        share(sources == "written", 2_500.0 if own is None else 700.0)
+        share(benign & ~printed, 3_000.0 * mine, 12_000)
+        share(printed, 6_000.0 * mine)
+        share(example, 1_200.0 * mine, 8_000)
+        share(sources == "written", 1_200.0 * mine)
         return label, weight
     expert = next((head for head in EXPERTS if head.name == name), None)
     if expert is not None:
@@ -212,7 +216,7 @@ def _wide_task(name: str, sources: NDArray[Any], themes: NDArray[Any]) -> _Task:
     weight = np.zeros(len(sources))
     written = sources == "written"
     label = (written | ((sources == "example") & (themes != "hate"))) & np.isin(themes, themes_of(name))
-    harmless = np.isin(themes, ["ordinary", "no", PLAY]) | ((sources == "example") & (themes == "not-hate"))
+    harmless = np.isin(themes, ["ordinary", "no", *PRINTED]) | ((sources == "example") & (themes == "not-hate"))
     for source, counts in _COUNTS[name].items():
         weight[(sources == source) & (label | harmless)] = counts
     weight[themes == PLAY] *= _PLAYS

@@ -13,13 +13,13 @@ from rules.model.reading import reading
 _WORDS = 16
 """Words of a stretch: about as many as the longest searches have."""
 _STRETCHES = 3
-_FEWEST = 4
+_FEWEST = 6
 """Stretches in which a word stands, at least."""
-_WEIGHTS = {"searches": 20.0, "harmless": 1.0, "other": 0.3}
+_WEIGHTS = {"searches": 60.0, "harmless": 1.0, "other": 0.3}
 """How much a stretch counts in which the model doesn't speak: real searches, ordinary prose, posts and examples."""
 _PASSES = 3.0
 """Log odds below even from which on the model is asked: a search in doubt is read."""
-_SMALL = 0.1
+_SMALL = 0.2
 """Weights nearer to 0 are left out."""
 
 

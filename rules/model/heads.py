@@ -13,8 +13,9 @@ class Head(NamedTuple):
     """For an expert: the kind of text that it knows."""
 
 
-KINDS = (Head("kind: post", ""), Head("kind: forum", ""), Head("kind: talk page", ""), Head("kind: plain", ""))
-"""Short posts, forum posts, discussions of articles, and everything else: searches, prompts, school work, prose."""
+KINDS = (Head("kind: post", ""), Head("kind: forum", ""), Head("kind: talk page", ""), Head("kind: plain", ""), Head("kind: print", ""))
+"""Short posts, forum posts, discussions of articles; plain text: searches, prompts, school work; and what was printed: plays and
+speeches, which somebody copies out or plays in."""
 
 EXPERTS = (
     Head("offence", "bullying", "kind: post"),

@@ -9,6 +9,8 @@ from rules.model.heads import EXPERTS, HEADS, KINDS, NAMES, THEMES
 
 type Scores = NDArray[np.float64]
 
+_PLAIN = len(EXPERTS)
+"""Place of the plain kind, behind those with an expert; print comes after it."""
 _WIDE = [HEADS.index(head) for head in THEMES if head.name in NAMES]
 _WIDE_FEWEST = 5
 """Words that a text needs before a head of `NAMES` has a say: of fewer the keyword sets know more."""
@@ -20,9 +22,9 @@ _PER_WORD = 0.375
 _SHARPNESS = 2.0
 """How surely a text is taken for the kind that it looks most like, where themes are weighed."""
 _THEMES_COUNT = 2.5
-"""How much less a theme counts in posts, forums and talk pages, for which there are experts."""
+"""How much less a theme counts in posts, forums and talk pages, for which there are experts, and in what was printed."""
 _PLAINLY = 0.8
-"""Share from which a text is plain and nothing else: experts don't speak there."""
+"""Share from which a text is plain or printed and nothing else: experts don't speak there."""
 _PLAIN_COUNTS = 3.0
 """How much speaks against the experts in a plain text."""
 _STEPS = np.array([2.0, 1.3, 2.0])
@@ -57,10 +59,10 @@ def heard(scores: Scores, spaces: Any) -> Scores:
 
 
 def themes_in_kind(scores: Scores) -> tuple[Scores, Any]:
-    """Return the themes' scores as they count in the kind of text that each is, and how much each is plain text."""
-    plain = shares(_SHARPNESS * scores[..., : len(KINDS)])[..., len(KINDS) - 1]
-    themes = scores[..., len(KINDS) + len(EXPERTS) :] + (_THEMES_COUNT * (plain - 1))[..., None]
-    return themes, plain
+    """Return the themes' scores as they count in the kind of text that each is, and how much each is of no site with an expert."""
+    own = shares(_SHARPNESS * scores[..., : len(KINDS)])
+    themes = scores[..., len(KINDS) + len(EXPERTS) :] + (_THEMES_COUNT * (own[..., _PLAIN] - 1))[..., None]
+    return themes, own[..., _PLAIN:].sum(axis=-1)
 
 
 def margins(scores: Scores, limits: Scores, weights: Scores) -> Margins:
@@ -69,11 +71,12 @@ def margins(scores: Scores, limits: Scores, weights: Scores) -> Margins:
     An expert is believed as far as the text is of its kind: their margins are averaged by these shares, which `weights`
     give (a row a kind: one weight for each kind's score, then a start), and what is plain text speaks against them.
     """
-    themes, plain = themes_in_kind(scores)
+    themes, elsewhere = themes_in_kind(scores)
     own = shares(scores[..., : len(KINDS)] @ weights[:, :-1].T + weights[:, -1])
     said = own[..., : len(EXPERTS)] * _STEPS * (scores[..., len(KINDS) : len(KINDS) + len(EXPERTS)] - limits[: len(EXPERTS)])
-    only = plain > _PLAINLY
-    together = np.where(only, -_PLAIN_COUNTS, said.sum(axis=-1) - _PLAIN_COUNTS * own[..., len(KINDS) - 1])[..., None]
+    plain = own[..., _PLAIN:].sum(axis=-1)
+    only = elsewhere > _PLAINLY
+    together = np.where(only, -_PLAIN_COUNTS, said.sum(axis=-1) - _PLAIN_COUNTS * plain)[..., None]
     first = said.argmax(axis=-1)[..., None] == np.arange(len(EXPERTS))
     experts = np.where(first, together, np.minimum(together, 0.0))
-    return Margins(experts, themes - limits[len(EXPERTS) :], np.where(only, 1.0, own[..., len(KINDS) - 1]))
+    return Margins(experts, themes - limits[len(EXPERTS) :], np.where(only, 1.0, plain))

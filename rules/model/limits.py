@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rules.model.corpus import PLAY, Item
+from rules.model.corpus import PLAY, PRINTED, Item
 from rules.model.heads import EXPERTS, HEADS, KINDS, NAMES, THEMES, themes_of
 from rules.model.kinds import margins, themes_in_kind
 
@@ -17,20 +17,20 @@ EXPERT_ALARMS = {"offence": ("post", 0.019), "sexism": ("forum", 0.076), "toxici
 away, this comes to 3, 10 and 5 %."""
 BENIGN_ALARMS = 0.00005
 """Share of ordinary texts (prose, medicine, searches) at which one theme may speak where people type; in searches: none."""
-BENIGN_ALARMS_OF_EXPERTS = 0.001
+BENIGN_ALARMS_OF_EXPERTS = 0.0007
 """The same for the experts together."""
-TUNING_ALARMS = {"hate": 0.01, "welfare": 0.034, "request": 0.017}
+TUNING_ALARMS = {"hate": 0.01, "welfare": 0.034, "request": 0.008}
 """Share of the project's harmless tuning texts at which a theme may speak; 0.2 % for the others."""
 LOOK_ALIKES = {"hate": 0.22}
 """Share of written look-alikes at which a theme may speak; 1 % for the others."""
 OTHER_KINDS = {"hate": 0.006}
 """Share of real posts and comments labelled as harmless at which a theme may speak; 0.2 % for the others."""
-WIDE_ALARMS = {"benign": 0.0003, "play": 0.0025, "post": 0.006, "forum": 0.005, "talk page": 0.006}
+WIDE_ALARMS = {"benign": 0.0002, "play": 0.0015, "post": 0.006, "forum": 0.005, "talk page": 0.006}
 """Share of texts at which a head of `NAMES` may speak: ordinary prose, speeches of plays, and the harmless of each real site. Written
 ordinary texts say nothing here: most are twins of harmful ones, and far nearer to these than what the young write."""
 KIND_SHARPNESS = 0.5
 """How much of the difference between kinds counts: a text is rarely of one kind only."""
-KIND_LEANS = (-1.5, 3.0, 1.5, -1.0)
+KIND_LEANS = (-1.5, 3.2, 1.6, -1.0, 2.5)
 """How much more (log odds) each kind counts than its texts' likeness says; chosen so that each expert finds as much as it can."""
 SEARCH_MARGIN = 0.3
 SEARCH_EXPERTS = 1.5
@@ -68,7 +68,7 @@ def choose(items: list[Item], scores: Scores, tuning: Scores, seed: int) -> Limi
         )
     kinds = kind_weights(sources, themes, scores, seed)
     experts = _expert_limits(sources, themes, scores, kinds)
-    harmful = ~np.isin(themes, ["no", PLAY, "ordinary", "not-hate"]) & np.isin(sources, ["example", "written"])
+    harmful = ~np.isin(themes, ["no", *PRINTED, "ordinary", "not-hate"]) & np.isin(sources, ["example", "written"])
     most = (judged[harmful] - np.array([typed[head.name] for head in THEMES])).max(axis=1)
     typed |= experts
     search |= {name: limit + SEARCH_EXPERTS for name, limit in experts.items()}
@@ -84,10 +84,12 @@ def kind_weights(sources: NDArray[Any], themes: NDArray[Any], scores: Scores, se
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 # type: ignore[import-untyped]
 
     names = ("post", "forum", "talk page")
-    label = np.select([sources == name for name in names], range(len(names)), len(names))
+    printed = np.isin(themes, PRINTED)
+    label = np.select([*(sources == name for name in names), printed], [*range(len(names)), len(names) + 1], len(names))
     weight = np.zeros(len(sources))
     parts = [(sources == name) & ((themes == "no") == harmless) for name in names for harmless in (True, False)]
-    for part, total in [*((part, 1.0) for part in parts), (sources == "benign", 1.4), (np.isin(sources, ["example", "written"]), 0.6)]:
+    rest = [((sources == "benign") & ~printed, 0.9), (printed, 1.2), (np.isin(sources, ["example", "written"]), 0.6)]
+    for part, total in [*((part, 1.0) for part in parts), *rest]:
         if part.any():
             weight[part] = total / part.sum()
     weight *= len(sources) / weight.sum()

@@ -12,7 +12,7 @@ from rules.model.kinds import Scores, margins, shares
 from rules.model.reader import Facts, TextModel, shipped_model
 
 SCORES = arrays(np.float64, len(HEADS), elements=st.floats(-12, 12))
-POST, PLAIN = 0, len(KINDS) - 1
+POST, PLAIN, PRINT = 0, 3, 4
 OFFENCE, HATE = len(KINDS), len(KINDS) + len(EXPERTS)
 LIMITS = np.zeros(len(EXPERTS) + len(THEMES))
 AS_THEY_ARE: Scores = np.hstack([np.eye(len(KINDS)), np.zeros((len(KINDS), 1))])
@@ -21,7 +21,7 @@ TEXT = "four words are enough"
 
 def scores(**heads: float) -> Scores:
     """Scores of -5 for every head but those named."""
-    places = {"post": POST, "plain": PLAIN, "offence": OFFENCE, "hate": HATE}
+    places = {"post": POST, "plain": PLAIN, "printed": PRINT, "offence": OFFENCE, "hate": HATE}
     found = np.full(len(HEADS), -5.0)
     for name, value in heads.items():
         found[places[name]] = value
@@ -75,6 +75,15 @@ def test_an_expert_is_believed_in_its_kind_of_text_and_never_in_a_plain_one() ->
     assert margins(post, LIMITS, AS_THEY_ARE).experts.max() > 0
     assert margins(plain, LIMITS, AS_THEY_ARE).experts.max() < 0
     assert margins(plain, LIMITS, AS_THEY_ARE).plain == 1.0
+
+
+def test_in_what_was_printed_a_theme_has_to_say_more_and_no_expert_speaks() -> None:
+    printed = margins(scores(printed=4.0, offence=9.0, hate=1.0), LIMITS, AS_THEY_ARE)
+    plain = margins(scores(plain=4.0, offence=9.0, hate=1.0), LIMITS, AS_THEY_ARE)
+    assert plain.themes.max() == pytest.approx(1.0, abs=0.01)
+    assert printed.themes.max() < -1
+    assert printed.experts.max() < 0
+    assert printed.plain == 1.0
 
 
 def test_a_post_in_which_nobody_speaks_is_harmless_and_a_plain_text_only_far_from_every_theme() -> None:
