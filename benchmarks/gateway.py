@@ -33,13 +33,14 @@ from gateway_parts.e2guardian import e2guardian
 from gateway_parts.lists import DEFAULT as UT1
 from gateway_parts.lists import BlockLists, unpack
 from gateway_parts.origin import Origin, start_origin
-from gateway_parts.ours import start_ours
+from gateway_parts.ours import Ours, start_ours
 from gateway_parts.processes import StartError, pin, tree
 from gateway_parts.profiling import sample
 from gateway_parts.proxies import Proxy, external, stock_mitmdump, trimmed, trimmed_uvloop
+from gateway_parts.quota import Quota
 from gateway_parts.reloads import measure_reloads
 from gateway_parts.report import machine, markdown, print_results, write_json
-from gateway_parts.scaling import measure_scaling
+from gateway_parts.scaling import SHARE, measure_scaling
 from gateway_parts.squid import squid
 from rich.console import Console
 
@@ -49,6 +50,7 @@ type FilterStarter = Callable[[Path, Origin, set[int], BlockLists], Proxy]
 PROXIES: dict[str, Starter] = {"mitmdump": stock_mitmdump, "trimmed": trimmed, "trimmed-uvloop": trimmed_uvloop}
 FILTERS: dict[str, FilterStarter] = {"e2guardian": e2guardian, "squid": squid}
 PEERS = (*PROXIES, *FILTERS)
+SCALED = ("http", "https", "https-new", "html-10k", "html-100k")
 
 
 def arguments() -> argparse.Namespace:
@@ -141,6 +143,8 @@ def special(
     lists = unpack(options.ut1, folder / "lists")
     found: dict[str, object] = {"machine": machine()}
     faults = 0
+    quota = Quota()
+    stack.callback(quota.release)
     try:
         ours = start_ours(folder / "ours", origin, [options.proxy_core], {options.client_core}, lists, options.ut1)
         stack.callback(ours.proxy.stop)
@@ -162,18 +166,34 @@ def special(
             cores = [options.proxy_core, options.client_core]
             two = start_ours(folder / "ours-two", origin, cores, {options.client_core}, lists, options.ut1, "schoolgate-2")
             stack.callback(two.proxy.stop)
-            names = [name for name in options.cases.split(",") if name in ("http", "https", "https-new", "html-10k")]
+            names = [name for name in options.cases.split(",") if name in SCALED]
+            share = _hold(quota, [*ours.workers(), *two.workers()], cores, origin, [ours, two], say)
             results = measure_scaling(ours, two, origin, names, options.seconds, options.rounds, say)
             for result in results:
-                console.print(result, f"two cores against one, CPU-normalised: {result.normalised:.2f}")
+                console.print(result, f"two against one: {result.ratio:.2f}, CPU-normalised {result.normalised:.2f}")
                 faults += result.wrong
-            found["scaling"] = [{**asdict(result), "normalised": result.normalised} for result in results]
+            found["scaling"] = [
+                {**asdict(result), "ratio": result.ratio, "normalised": result.normalised, "share": share} for result in results
+            ]
     except (StartError, OSError, subprocess.SubprocessError) as fault:
         console.print(f"schoolgate did not start: {fault}", highlight=False, markup=False)
         return 1
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
     return 1 if faults else 0
+
+
+def _hold(quota: Quota, workers: list[int], cores: list[int], origin: Origin, running: list[Ours], say: Callable[[str], None]) -> float:
+    """Hold each worker to its share of a core and give the rest of all cores to everything else; return the share, 1 where that fails."""
+    try:
+        quota.hold(workers, SHARE)
+    except OSError as fault:
+        say(f"each worker may use its whole core ({fault}): read the CPU-normalised figures")
+        return 1.0
+    others = {pid for ours in running for pid in tree(ours.started.pid)} - set(workers)
+    pin([os.getpid(), *tree(origin.server.pid), *others], set(cores))
+    say(f"each worker may use {SHARE:.0%} of its core; client, origin and console use the rest of both")
+    return SHARE
 
 
 def profile(
