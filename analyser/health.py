@@ -65,10 +65,14 @@ def _workers(run: Path, at: float, health: Health) -> None:
     for path in sorted(run.glob("worker-*.json")):
         try:
             written = path.stat().st_mtime
-            report = msgspec.json.decode(path.read_bytes())
-        except (OSError, msgspec.DecodeError):
-            continue
-        if not isinstance(report, dict) or at - written > GONE_SECONDS:
+            if at - written > GONE_SECONDS:
+                continue
+            report = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            continue  # its worker has just ended
+        except (OSError, msgspec.MsgspecError) as error:
+            sentence = f"What a gateway worker reports can't be read ({path.name}: {error}); if this lasts, restart Schoolgate."
+            health.conditions.append(Condition("worker", sentence))
             continue
         alive = _runs(report.get("pid"))
         stale = at - written > STALE_SECONDS
