@@ -128,9 +128,10 @@ async def test_a_missing_sealed_list_is_an_alert_and_opens_nothing(analyser, set
 
 
 async def test_a_silent_worker_is_one_alert(analyser, settings):
-    report = settings.run / "worker-1.json"
+    report = settings.run / "report.new"
     report.write_bytes(msgspec.json.encode({"name": "worker-1", "pid": os.getpid()}))
     os.utime(report, (time.time() - 60, time.time() - 60))
+    report.rename(settings.run / "worker-1.json")
     await until(lambda: analyser.health_view()["problems"])
     await asyncio.sleep(2.2)
     with analyser.casework.reading() as session:
