@@ -23,12 +23,31 @@ _INTERIM = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d(?=[ \r\n])")
 
 
 class WithoutTrailers(ChunkedReader):
-    """Reads chunks; trailers are read and thrown away, which a proxy may do (RFC 9110, 6.5.1)."""
+    """Reads chunks, those that came together as one; trailers are read and thrown away, which a proxy may do (RFC 9110, 6.5.1)."""
+
+    _next: h11.EndOfMessage | h11.ProtocolError | None = None
+    """What stood behind the chunks that were read last."""
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
-        """Read what the buffer holds of the next chunk."""
-        event = super().__call__(buf)
-        return h11.EndOfMessage() if isinstance(event, h11.EndOfMessage) else event
+        """Read what the buffer holds of the chunks; each piece that is handed on costs as much as a large one."""
+        pieces: list[bytes] = []
+        while self._next is None:
+            try:
+                event = super().__call__(buf)
+            except h11.ProtocolError as error:
+                self._next = error
+                break
+            if event is None:
+                break
+            if isinstance(event, h11.EndOfMessage):
+                self._next = h11.EndOfMessage()
+            else:
+                pieces.append(bytes(event.data))
+        if pieces:
+            return h11.Data(data=b"".join(pieces))
+        if isinstance(self._next, h11.ProtocolError):
+            raise self._next
+        return self._next
 
 
 class _Bounded(_http1.Http1Connection):

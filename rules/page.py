@@ -37,6 +37,9 @@ _MANY_BYTES = 32_768
 _ENDLESS_TAG = re.compile(rb"""<[a-zA-Z][^\s/>]*+[\s/](?:[\s/]*+[^\s/>][^\s/>=]*+(?:\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>]++))?+){500}""")
 """A tag of hundreds of attributes: a parser compares each with all before it."""
 _SPEAKING = 'meta[name="description"], meta[name="keywords"], img[alt]'
+_SPEAKS = re.compile(rb"""<(?:img|image|meta(?!\s+charset=[\w"'-]+\s*/?>))[\s/]""", re.IGNORECASE)
+"""A tag that may have one of them; nearly every page says its charset."""
+_HOLDS = re.compile(rb"<(?:template|iframe)[\s/>]", re.IGNORECASE)
 _TEMPLATE = re.compile(rb"<(/?)template(?=[\s/>])", re.IGNORECASE)
 
 
@@ -115,8 +118,8 @@ def _sniffed(body: bytes) -> str:
 
 def _html_text(body: bytes, media_type: str) -> str:
     # Lexbor keeps what a template holds in a tree of its own, yet pages show it (declarative shadow DOM).
-    lower = body.lower()
-    if b"<template" in lower:
+    holds = _HOLDS.search(body) is not None
+    if holds:
         body = _TEMPLATE.sub(rb"<\1div", body)
     page = _utf8(body, media_type)
     if (len(body) > _MANY_TAGS and body.count(b"<") > _MANY_TAGS and _nests_deeply(body)) or (
@@ -128,7 +131,7 @@ def _html_text(body: bytes, media_type: str) -> str:
     # Asking the tree costs more than looking whether there is anything to ask for; UTF-16 names nothing in ASCII.
     wide = b"\0" in body
     inner = []
-    if wide or b"srcdoc" in lower:
+    if wide or holds:
         inner = [_xml_text(value) for node in tree.css("iframe[srcdoc]") if (value := node.attributes.get("srcdoc"))]
     tree.strip_tags(_UNSEEN)
     root = tree.root
@@ -136,7 +139,7 @@ def _html_text(body: bytes, media_type: str) -> str:
         return ""
     text = root.text(separator=" ")
     extra = []
-    if wide or b"alt" in lower or b"description" in lower or b"keywords" in lower:
+    if wide or _SPEAKS.search(body) is not None:
         extra = [value for node in tree.css(_SPEAKING) for value in _spoken(node.attributes)]
     return " ".join([text, *extra, *inner]) if extra or inner else text
 

@@ -95,6 +95,8 @@ class KeywordMatcher:
         data = plain.encode("utf-8", "surrogatepass")
         hits = (self._page if context == "page" else self._words).find(data)
         others = tuple(readings(text, plain, self.phrases.vocabulary))
+        if not others and not any(entry.phrase.weight for _, _, entries in hits for entry in entries):
+            return NOTHING  # at most phrases that lower others: every lesson has some
         found = _found(data, hits, context, None) if hits else []
         known = {one.phrase for one in found}
         for reading in others:
