@@ -1,6 +1,7 @@
-"""Phrases looked at before they count: twice the same, never to be found, or part of an ordinary word."""
+"""Phrases looked at before they count: twice the same, never to be found, part of an ordinary word, or with a sign that is lost."""
 
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -13,11 +14,14 @@ from rules.keywords.matcher import KeywordMatcher
 from rules.keywords.patterns import expand, pattern
 from rules.keywords.sets import KeywordSet, Phrase, check_phrases, read_sets
 from rules.kinds import CONTEXTS
+from rules.normalise import words as plainly
 from rules.problems import PolicyError, Problem
 from rules.reading import Reader
 from rules.schema import KEYWORD_FILE, ROOT
 
 WORDS_FILE: Final = Path(__file__).parent.parent / "data" / "ordinary_words.txt"
+_SIGNS: Final = ("Sc", "Sm", "Sk", "So")
+"""Unicode's categories of signs: of money, of mathematics, and others."""
 _LEAST: Final = dict.fromkeys(CONTEXTS, 1)
 _VARIANTS: Final = 20
 """Ways to write a phrase that are tried before it is said never to match."""
@@ -63,7 +67,7 @@ def read_located(path: Path, *, policy: bool = False) -> list[Located]:
 
 def look_over(phrases: Sequence[Located]) -> list[Problem]:
     """Return what is wrong with phrases that can be read: one problem each, in the order of files and lines."""
-    found = [*_twice(phrases), *_never(phrases), *_in_ordinary_words(phrases)]
+    found = [*_twice(phrases), *_never(phrases), *_in_ordinary_words(phrases), *_lost_signs(phrases)]
     order = {file: number for number, file in enumerate(dict.fromkeys(one.file for one in phrases))}
     return sorted(found, key=lambda one: (order[one.file], one.line))
 
@@ -182,6 +186,18 @@ def _in_ordinary_words(phrases: Sequence[Located]) -> Iterator[Problem]:
         yield Problem(
             one.file, one.line, f'"{_short(one.phrase.text)}" is found in ordinary words: {shown}. {how}, or name them in `unless`.'
         )
+
+
+def _lost_signs(phrases: Sequence[Located]) -> Iterator[Problem]:
+    """Signs, such as that of the pound, of which nothing is left when texts are made plain: the rest alone would be found."""
+    for one in phrases:
+        signs = (sign for sign in one.phrase.text if sign != "|" and unicodedata.category(sign) in _SIGNS)
+        lost = next((sign for sign in signs if not plainly(sign).strip()), None)
+        if lost is not None:
+            message = (
+                f'"{_short(one.phrase.text)}" loses its {lost} when texts are made plain, and the rest is found alone: write it as a word.'
+            )
+            yield Problem(one.file, one.line, message)
 
 
 def _alone(phrase: Phrase) -> KeywordMatcher:

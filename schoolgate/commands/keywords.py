@@ -44,7 +44,8 @@ def check(
 ) -> None:
     """Check phrases as the gateway would read them; each problem is named with its file and line. Exit code 2 when there is one.
 
-    Besides what can't be read it finds phrases that stand there twice, that can never match, and that ordinary words contain.
+    Besides what can't be read it finds phrases that stand there twice, that can never match, that ordinary words contain, and that
+    have a sign of which nothing is left (£20).
     """
     from rules.keywords.checking import amounts, look_over, unknown_categories
     from rules.problems import PolicyError

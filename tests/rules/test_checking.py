@@ -64,6 +64,12 @@ def test_a_phrase_that_ordinary_words_contain_names_some_and_what_to_do(problems
     assert problems('words = ["sext*"]\nunless = ["sextant", "sextet", "sextuplet", "sexton"]\n') == []
 
 
+def test_a_sign_of_which_nothing_is_left_is_named(problems) -> None:
+    (one,) = problems('words = ["you smell", "lend me £20"]\n')
+    assert one == '3: "lend me £20" loses its £ when texts are made plain, and the rest is found alone: write it as a word.'
+    assert problems('words = ["{you|they} smell", "🔪 you", "don\'t, ever"]\n') == []
+
+
 def test_every_line_with_a_mistake_of_the_reader_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ours.toml"
     path.write_text(HEAD + 'words = ["a", "{b"]\nwith = ["{c"]\nlevle = 3\n', encoding="utf-8")
