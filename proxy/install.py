@@ -12,7 +12,7 @@ from mitmproxy.proxy.layers import tls as tls_layers
 from mitmproxy.proxy.layers import websocket as websocket_layers
 from mitmproxy.proxy.layers.http import _http1, _http2
 
-from proxy import core, http_sides, streams
+from proxy import core, fields, http_sides, streams
 from proxy.tls_layers import ClientTls, ServerTls
 from proxy.websockets import GatewayWebsocket
 
@@ -57,5 +57,8 @@ _PLACES: tuple[tuple[Any, str, Any], ...] = (
     (_http1, "ChunkedReader", http_sides.WithoutTrailers),
     (websocket_layers, "WebsocketLayer", GatewayWebsocket),
     (http.MessageData, "__post_init__", _take_as_made),
+    (http.Headers, "get_all", fields.get_all),
+    (http.Headers, "get", fields.get),
+    (http.Headers, "__contains__", fields.contains),
 )
 """Where mitmproxy looks a class or method up, under which name, and what it finds there from now on."""
