@@ -26,7 +26,8 @@ class Item(NamedTuple):
 
     text: str
     source: str
-    """`post`, `forum`, `talk page`, `benign`, `example` (from a template) or `written` (as it stands)."""
+    """`post`, `forum`, `talk page`, `benign`, `example` (from a template), `written` (as it stands) or `staged`: lines of plays that
+    the project made up, which teach what plays sound like and set no limit."""
     theme: str
     """For examples and written texts their theme; else `yes` or `no`, for hateful posts `hate`, for what was printed `PLAY` or `SPEECH`."""
     fold: int
@@ -43,7 +44,8 @@ def corpus(data: Path, seed: int) -> list[Item]:
             if name != "medquad answers" or fold_of(one.text, _ANSWERS_OF) == 0:
                 items.append(Item(one.text, "benign", _THEMES.get(name, "no"), fold))
     for example in examples(seed):
-        items.append(Item(example.text, "written" if example.whole else "example", example.theme, fold_of(example.template)))
+        source = "staged" if example.theme in PRINTED else "written" if example.whole else "example"
+        items.append(Item(example.text, source, example.theme, fold_of(example.template)))
     return items
 
 

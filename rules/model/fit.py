@@ -16,8 +16,8 @@ _CLIP = 0.99999
 _NAME_SCALE = 40.0
 """Names are only compared with one another: one scale for all."""
 _COUNTS = {
-    "welfare": {"written": 4.0, "example": 0.1, "benign": 3.0, "post": 1.5, "forum": 4.0, "talk page": 8.0},
-    "request": {"written": 4.0, "example": 0.15, "benign": 4.0, "post": 0.9, "forum": 0.9, "talk page": 0.9},
+    "welfare": {"written": 4.0, "example": 0.1, "benign": 3.0, "staged": 3.0, "post": 1.5, "forum": 4.0, "talk page": 8.0},
+    "request": {"written": 4.0, "example": 0.15, "benign": 4.0, "staged": 4.0, "post": 0.9, "forum": 0.9, "talk page": 0.9},
 }
 """How much one text of each source counts for the heads of `NAMES`; of the sites only harmless ones, in which people do tell of
 themselves."""
@@ -62,13 +62,13 @@ def fit(items: list[Item], rows: Any, rarity: NDArray[np.float32], chosen: NDArr
     """Fit every head on the chosen texts."""
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 # type: ignore[import-untyped]
 
-    chance = np.random.default_rng(seed)
     table = np.zeros((BUCKETS, len(HEADS)), dtype=np.int8)
     scale, bias = np.zeros(len(HEADS), dtype=np.float32), np.zeros(len(HEADS), dtype=np.float32)
     sources = np.array([item.source for item in items])
     themes = np.array([item.theme for item in items])
     for column, head in enumerate(HEADS):
-        label, weight = _task(head.name, sources, themes, chance)
+        # Each head draws its own sample, so that what one learns from says nothing about the others.
+        label, weight = _task(head.name, sources, themes, np.random.default_rng((seed, column)))
         used = np.flatnonzero(chosen & (weight > 0))
         mine, label, weight = rows[used], label[used], weight[used]
         factor = _telling(mine, label, weight) if head in KINDS or head in EXPERTS else np.ones(BUCKETS, dtype=np.float32)
@@ -157,7 +157,7 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
         if len(places):
             weight[places] = total / len(places)
 
-    benign, example = sources == "benign", sources == "example"
+    benign, example = np.isin(sources, ["benign", "staged"]), sources == "example"
     if name in {head.name for head in KINDS}:
         own, printed = _SOURCE_OF.get(name), np.isin(themes, PRINTED)
         typed = (benign & ~printed) | example | (sources == "written")
@@ -180,7 +180,8 @@ def _task(name: str, sources: NDArray[Any], themes: NDArray[Any], chance: np.ran
         yes, no, ordinary, others = _EXPERTS_LEARN[name]
         share(label, yes)
         share((sources == source) & ~label, no)
-        share(benign, ordinary, 18_000)
+        # Lines of plays that were made up to talk of men and women would teach that all such talk is harmless.
+        share(sources == "benign" if name == "sexism" else benign, ordinary, 18_000)
         for other, total in others.items():
             share((sources == other) & (themes == "no"), total)
         if name == "toxicity":

@@ -15,19 +15,25 @@ _WIDE = [HEADS.index(head) for head in THEMES if head.name in NAMES]
 _WIDE_FEWEST = 5
 """Words that a text needs before a head of `NAMES` has a say: of fewer the keyword sets know more."""
 _SILENT = -20.0
-_WIDE_SURE = 10
+_WIDE_SURE = 12
 """Words from which their score counts as it is; a few words agree by chance with what they look for."""
-_PER_WORD = 0.375
+_PER_WORD = 0.4
 """What each word less takes off."""
+_TALK = len(KINDS) + [head.name for head in EXPERTS].index("toxicity")
+_TALK_SURE = 8
+_TALK_PER_WORD = 0.3
+"""The same for comments on talk pages: an insult of few words is any other kind's as well."""
 _SHARPNESS = 2.0
 """How surely a text is taken for the kind that it looks most like, where themes are weighed."""
-_THEMES_COUNT = 2.5
+_THEMES_COUNT = 2.9
 """How much less a theme counts in posts, forums and talk pages, for which there are experts, and in what was printed."""
 _PLAINLY = 0.8
 """Share from which a text is plain or printed and nothing else: experts don't speak there."""
+_PRINT_SPEAKS = 2.0
+"""How much more than plain text, there, what looks printed: the talk of old plays is like no kind of today's, and nearest to forums."""
 _PLAIN_COUNTS = 3.0
 """How much speaks against the experts in a plain text."""
-_STEPS = np.array([2.0, 1.3, 2.0])
+_STEPS = np.array([2.0, 1.4, 2.0])
 """What one step of each expert's score counts where experts speak together; chosen on held-out texts, as are the others."""
 
 
@@ -49,20 +55,22 @@ def shares(values: Scores) -> Scores:
 
 
 def heard(scores: Scores, spaces: Any) -> Scores:
-    """Return scores in which the heads of `NAMES` are unsure of short texts, and silent for the shortest.
+    """Return scores in which the heads of `NAMES` and the expert on talk pages are unsure of short texts; the former say nothing of
+    the shortest.
 
     `spaces` are those of the readings: words and one.
     """
     words = np.asarray(spaces)[..., None] - 1
     scores[..., _WIDE] = np.where(words >= _WIDE_FEWEST, scores[..., _WIDE] - _PER_WORD * np.maximum(0, _WIDE_SURE - words), _SILENT)
+    scores[..., _TALK] -= _TALK_PER_WORD * np.maximum(0, _TALK_SURE - words[..., 0])
     return scores
 
 
 def themes_in_kind(scores: Scores) -> tuple[Scores, Any]:
-    """Return the themes' scores as they count in the kind of text that each is, and how much each is of no site with an expert."""
+    """Return the themes' scores as they count in the kind of text that each is, and how much speaks for no site with an expert."""
     own = shares(_SHARPNESS * scores[..., : len(KINDS)])
     themes = scores[..., len(KINDS) + len(EXPERTS) :] + (_THEMES_COUNT * (own[..., _PLAIN] - 1))[..., None]
-    return themes, own[..., _PLAIN:].sum(axis=-1)
+    return themes, own[..., _PLAIN] + _PRINT_SPEAKS * own[..., _PLAIN + 1]
 
 
 def margins(scores: Scores, limits: Scores, weights: Scores) -> Margins:

@@ -220,15 +220,18 @@ def test_reasons_are_words_of_the_text_or_their_classes(model: TextModel) -> Non
         assert all(word.startswith("⟨") or word == "…" or word in spoken for word in reason.split())
 
 
-def test_few_words_have_to_say_more_before_the_wide_heads_speak() -> None:
+def test_few_words_have_to_say_more_before_the_wide_heads_and_the_expert_on_talk_pages_speak() -> None:
     wide = [HEADS.index(head) for head in THEMES if head.name in NAMES]
-    lengths = [3, 6, 9, 10, 40]
+    talk = next(place for place, head in enumerate(HEADS) if head.kind == "kind: talk page")
+    lengths = [3, 6, 9, 12, 40]
     scores = heard(np.ones((len(lengths), len(HEADS))), [words + 1 for words in lengths])
     told = scores[:, wide[0]]
     assert told[0] < -10  # of three words the model says nothing
     assert (np.diff(told[1:4]) > 0).all()
     assert told[3] == told[4] == 1
-    assert (np.delete(scores, wide, axis=1) == 1).all()
+    assert scores[0, talk] < scores[1, talk] < scores[2, talk]
+    assert scores[2, talk] == scores[4, talk] == 1
+    assert (np.delete(scores, [*wide, talk], axis=1) == 1).all()
 
 
 def test_pages_are_not_read_by_the_model(model: TextModel) -> None:
