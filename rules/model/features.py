@@ -12,6 +12,8 @@ from rules.model.classes import CLASS_HASHES, CLASS_OF
 type Hashes = NDArray[np.uint64]
 type Buckets = NDArray[np.int64]
 type Places = NDArray[np.int64]
+type _Kinds = tuple[tuple[str, int], ...]
+"""Kinds of features of words, and how many there are of each, in their order."""
 
 BITS = 18
 """Letter n-grams have 2^18 buckets and word n-grams 2^18 further ones; features that share a bucket share its weight."""
@@ -24,7 +26,8 @@ LETTERS = (3, 4, 5)
 _MOST = 2_048
 """Characters of a reading that are hashed."""
 _SHORT = 256
-"""Characters up to which the plan of a text is kept for the next one of its size: searches and messages."""
+"""Characters up to which the plan of a text is kept for the next one of its size: searches and messages. For longer ones plans would
+take much room and seldom fit again; they are worked out length by length."""
 _SPACE = 32
 _TWO_SPACES = 2
 
@@ -90,25 +93,27 @@ class _Words(NamedTuple):
     parts: Places
     factors: Hashes
     salts: Hashes
-    names: tuple[tuple[str, int], ...]
-    """Kind of feature, and how many there are, in their order."""
+    names: _Kinds
 
 
-def _hashes(plain: str) -> tuple[Hashes, Hashes, _Words]:
+def _hashes(plain: str) -> tuple[Hashes, Hashes, _Kinds]:
     """Return the hashes of the letter n-grams and those of the word features, each in the order of its plan."""
     plain = plain[:_MOST]
     codes = np.frombuffer(plain.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
     size = len(codes)
     sums = np.zeros(size + 1, dtype=np.uint64)
     np.cumsum(codes * _POWERS[:size], out=sums[1:])
-    plan = _letters(size) if size <= _SHORT else _letters.__wrapped__(size)
-    letters = sums.take(plan.ends)
-    letters -= sums.take(plan.starts)
-    letters *= plan.back
-    letters += plan.salts
+    if size <= _SHORT:
+        plan = _letters(size)
+        letters = sums.take(plan.ends)
+        letters -= sums.take(plan.starts)
+        letters *= plan.back
+        letters += plan.salts
+    else:
+        letters = np.concatenate([(sums[length:] - sums[:-length]) * _BACK[: size - length + 1] + _SALT[length] for length in LETTERS])
     spaces = (codes == _SPACE).nonzero()[0]
     if len(spaces) < _TWO_SPACES:
-        return letters, _NO_HASHES, _NO_WORDS
+        return letters, _NO_HASHES, ()
     starts = spaces[:-1] + 1
     word = sums.take(spaces[1:])
     word -= sums.take(starts)
@@ -116,13 +121,32 @@ def _hashes(plain: str) -> tuple[Hashes, Hashes, _Words]:
     count = len(word)
     known = [CLASS_HASHES.get(one, 0) for one in plain.split(" ")[1 : count + 1]]
     themes = [one for one in known if one]
+    if size > _SHORT:
+        return letters, *_long(word, np.array(known, dtype=np.uint64))
     if themes:
         classes = np.array(known, dtype=np.uint64)
         word = np.concatenate((word, np.where(classes, classes, word), np.array(themes, dtype=np.uint64)))
-    rows = _words(count, len(themes)) if size <= _SHORT else _words.__wrapped__(count, len(themes))
+    rows = _words(count, len(themes))
     parts = word.take(rows.parts)
     parts *= rows.factors
-    return letters, np.add.reduce(parts, axis=0) + rows.salts, rows
+    return letters, np.add.reduce(parts, axis=0) + rows.salts, rows.names
+
+
+def _long(word: Hashes, classes: Hashes) -> tuple[Hashes, _Kinds]:
+    """Return the word features of a text for which no plan is kept; `classes` has the hash of each word's class, or 0."""
+    found = [("word", word + _SALT["word"]), *_joined(word, "pair", "triple")]
+    if classes.any():
+        found += _joined(np.where(classes, classes, word), "class pair", "class triple", ("gap 1", "gap 2"))
+        found += _joined(classes[classes != 0], "theme pair", "theme triple")
+    return np.concatenate([hashes for _, hashes in found]), tuple([(kind, len(hashes)) for kind, hashes in found])
+
+
+def _joined(row: Hashes, pair: str, triple: str, gaps: tuple[str, ...] = ()) -> list[tuple[str, Hashes]]:
+    """Return the hashes of what stands side by side in a row: pairs, triples, and pairs with one or two (`gaps`) left out between."""
+    first, second = row * _ONE, row * _TWO
+    pairs = first[:-1] + second[1:]
+    found = [(pair, pairs + _SALT[pair]), (triple, pairs[:-1] + (row * _THREE)[2:] + _SALT[triple])]
+    return found + [(kind, first[: -2 - left] + second[2 + left :] + _SALT[kind]) for left, kind in enumerate(gaps)]
 
 
 @lru_cache(maxsize=_SHORT)
@@ -162,7 +186,6 @@ def _words(count: int, themes: int) -> _Words:
 
 
 _NO_HASHES: Hashes = np.zeros(0, dtype=np.uint64)
-_NO_WORDS = _Words(np.zeros((3, 0), dtype=np.int64), np.zeros((3, 0), dtype=np.uint64), _NO_HASHES, ())
 
 
 def named(plain: str, wanted: Any) -> dict[int, str]:
@@ -179,17 +202,17 @@ def named(plain: str, wanted: Any) -> dict[int, str]:
         "class triple": (classed, (0, 1, 2)), "gap 1": (classed, (0, 2)), "gap 2": (classed, (0, 3)),
         "theme pair": (themes, (0, 1)), "theme triple": (themes, (0, 1, 2)),
     }  # fmt: skip
-    letters, hashes, plan = _hashes(plain)
+    letters, hashes, kinds = _hashes(plain)
     found: dict[int, str] = {}
     word_buckets = iter((_bucket(hashes) + LETTER_BUCKETS).tolist())
-    for kind, count in plan.names:
+    for kind, count in kinds:
         row, steps = rows[kind]
         joint = " … " if kind.startswith(("gap", "theme")) else " "
         for place, bucket in enumerate(islice(word_buckets, count)):
             if bucket in wanted:
                 found.setdefault(bucket, joint.join(row[place + step] for step in steps))
-    sizes = _letters(len(plain))
-    for bucket, start, end in zip(_bucket(letters).tolist(), sizes.starts.tolist(), sizes.ends.tolist(), strict=True):
+    spans = [(start, start + length) for length in LETTERS for start in range(len(plain) - length + 1)]
+    for bucket, (start, end) in zip(_bucket(letters).tolist(), spans, strict=True):
         if bucket in wanted:
             found.setdefault(bucket, f"…{plain[start:end]}…")
     return found

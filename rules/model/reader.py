@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rules.model.features import BUCKETS, LETTER_BUCKETS, NAME_BUCKETS, buckets, named
 from rules.model.glance import Glance
 from rules.model.heads import EXPERTS, HEADS, KINDS, NAMED, THEMES
-from rules.model.kinds import heard, margins
+from rules.model.kinds import Margins, heard, margins
 from rules.model.reading import reading
 
 FOLDER = Path(__file__).parent
@@ -145,7 +145,8 @@ class TextModel:
         found = margins(scores, limits, self._kinds)
         over = np.concatenate((found.experts, found.themes))
         if over.max() <= 0:
-            return Opinion((), also_harmless and self._harmless(scores))
+            typed = found if np.array_equal(limits, self._limits[_TYPED]) else None
+            return Opinion((), also_harmless and self._harmless(scores, typed))
         best: dict[str, Finding] = {}
         for place in np.flatnonzero(over > 0).tolist():
             head = JUDGED[place]
@@ -177,9 +178,12 @@ class TextModel:
         total = self._names.take((found[letters:] - LETTER_BUCKETS) % NAME_BUCKETS, axis=0).sum(axis=0, dtype=np.int32).tolist()
         return max((weight, category) for (of, category), weight in zip(NAMED, total, strict=True) if of == head)[1]
 
-    def _harmless(self, scores: NDArray[np.float64]) -> bool:
-        """Return whether nothing is to be seen in a text: of a kind that the model knows well, or else far from every theme."""
-        found = margins(scores, self._limits[_TYPED], self._kinds)
+    def _harmless(self, scores: NDArray[np.float64], found: Margins | None) -> bool:
+        """Return whether nothing is to be seen in a text: of a kind that the model knows well, or else far from every theme.
+
+        `found` are the margins by the limits for typed text, where they are known already.
+        """
+        found = found or margins(scores, self._limits[_TYPED], self._kinds)
         if found.plain < _MOSTLY:
             return bool(found.experts.max() <= 0 and found.themes.max() <= 0)
         return bool(found.themes.max() < -self.facts.harmless)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rules.decision import Action
 from rules.keywords import Verdict
 from rules.look import Look
-from rules.model import corpora
+from rules.model import corpora, features
 from rules.model.classes import CLASS_HASHES
 from rules.model.corpus import FOLDS, fold_of
 from rules.model.examples import examples, fill
@@ -71,6 +71,17 @@ def test_a_stretch_of_words_has_the_same_features_wherever_it_stands(middle: lis
     alone = buckets(f" {' '.join(middle)} ")[0]
     among = buckets(f" {' '.join([*before, *middle])} ")[0]
     assert set(alone.tolist()) <= set(among.tolist())
+
+
+@given(st.lists(st.sampled_from(["i", "hate", "all", "women", "kill", "chess", "é", "", "😂", "table"]), min_size=3, max_size=30))
+def test_a_long_text_has_the_features_that_it_would_have_if_plans_were_kept_for_it(words: list[str]) -> None:
+    plain = f" {' '.join(words)} about it "
+    with pytest.MonkeyPatch.context() as patch:
+        found, letters = buckets(plain)
+        patch.setattr(features, "_SHORT", 4)
+        again, letters_again = buckets(plain)
+        assert (found.tolist(), letters) == (again.tolist(), letters_again)
+        assert named(plain, set(found.tolist())).keys() == set(found.tolist())
 
 
 def test_word_features_are_named_by_their_words_and_classes() -> None:
