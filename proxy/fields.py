@@ -19,8 +19,4 @@ def get[Default](headers: Headers, name: str | bytes, default: Default | None = 
 
 def contains(headers: Headers, name: object) -> bool:
     """Say whether a field has the name."""
-    if not isinstance(name, str | bytes):
-        return False
-    key = name.encode("utf-8", "surrogateescape") if isinstance(name, str) else name
-    key, size = key.lower(), len(key)
-    return any(len(field) == size and field.lower() == key for field, _ in headers.fields)
+    return isinstance(name, str | bytes) and bool(get_all(headers, name))

@@ -92,6 +92,7 @@ class TextModel:
         self._bias = np.array(facts.bias, dtype=np.float64)
         self._kinds = np.array(facts.kinds, dtype=np.float64)
         self._limits = {context: np.array([limits.get(head.name, math.inf) for head in JUDGED]) for context, limits in facts.limits.items()}
+        self._as_typed = frozenset(context for context, limits in facts.limits.items() if limits == facts.limits.get(_TYPED))
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> Self:
@@ -145,8 +146,7 @@ class TextModel:
         found = margins(scores, limits, self._kinds)
         over = np.concatenate((found.experts, found.themes))
         if over.max() <= 0:
-            typed = found if np.array_equal(limits, self._limits[_TYPED]) else None
-            return Opinion((), also_harmless and self._harmless(scores, typed))
+            return Opinion((), also_harmless and self._harmless(scores, found if context in self._as_typed else None))
         best: dict[str, Finding] = {}
         for place in np.flatnonzero(over > 0).tolist():
             head = JUDGED[place]
